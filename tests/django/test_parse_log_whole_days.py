@@ -13,7 +13,7 @@ from django.test.utils import override_settings
 
 from fasthits.daily.logs import places
 from fasthits.django.models import Hits
-from tests.daily.logs.test_whole_days import EARLY, OF_YESTERDAY, RUN, STAMPS, YESTERDAY, Rotated, line, midnight
+from tests.daily.logs.rotated import EARLY, OF_YESTERDAY, RUN, STAMPS, YESTERDAY, Rotated, line, midnight
 from tests.django_app.models import PressRelease
 from tests.support.commands import write
 

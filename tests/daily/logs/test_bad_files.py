@@ -15,7 +15,7 @@ from fasthits._parse import HitTable
 from fasthits.daily.counting.count_days import count_days
 from fasthits.daily.counting.threads import Progress, Reading
 from fasthits.daily.logs import logfiles
-from tests.daily.logs.test_whole_days import KEPT, TODAY, YESTERDAY, every, keep_one_hit, line, midnight, rolled
+from tests.daily.logs.rotated import KEPT, TODAY, YESTERDAY, every, keep_one_hit, line, midnight, rolled
 from tests.support.commands import write
 
 

@@ -1,11 +1,8 @@
 """Whether the files hold the whole day: names of logrotate and cronolog, missing files and servers, --partial."""
 
-import gzip
 import json
 import os
-import subprocess
-import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,86 +11,29 @@ from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Sources
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
+from tests.daily.logs.rotated import (
+    EARLY,
+    KEPT,
+    MIDNIGHT,
+    OF_YESTERDAY,
+    RUN,
+    STAMPS,
+    TODAY,
+    YESTERDAY,
+    Rotated,
+    every,
+    keep_one_hit,
+    line,
+    midnight,
+    rolled,
+)
 from tests.daily.support import rows_of
 from tests.support.commands import fasthits, write
-from tests.support.processes import PROJECT
-from tests.support.servers import IS_ROOT
-
-TODAY = datetime.now(UTC).date()
-YESTERDAY = TODAY - timedelta(1)
-DAYS = 16
-"""How long the log has been kept."""
-
-
-def line(path: str, at: datetime) -> bytes:
-    """Return a combined line that was logged at a time."""
-    return f'192.0.2.7 - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET {path} HTTP/1.1" 200 5 "-" "Mozilla/5.0"\n'.encode()
-
-
-def every(minutes: int, first: datetime, last: datetime) -> list[datetime]:
-    """Return times from *first* to before *last*."""
-    return [first + timedelta(minutes=n) for n in range(0, int((last - first).total_seconds() / 60), minutes)]
-
-
-def midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-class Rotated:
-    """A log that the real logrotate rotates once a day, by a clock of the test. The rollup runs just after *now*."""
-
-    def __init__(self, folder: Path, clock: timedelta, *options: str, name: str = "access.log") -> None:
-        self.log = folder / name
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        os.chmod(folder, 0o755)
-        self._clock = clock
-        self._config = folder.parent / f"{folder.name}-{name}.conf"
-        words = "\n".join(options or ("rotate 14", "compress", "delaycompress", "notifempty", "create"))
-        self._config.write_text(f"{self.log} {{\ndaily\nmissingok\n{words}\n}}\n")
-
-    def write(self, stamps: list[datetime], now: datetime, path: str = "/a") -> "Rotated":
-        """Log at these times, and rotate the log every day at the time of the rotation, until *now*."""
-        turn = midnight(stamps[0].date()) + self._clock
-        for at in stamps:
-            while turn <= at:
-                self._rotate(turn)
-                turn += timedelta(1)
-            with self.log.open("ab") as log:
-                log.write(line(path, at))
-            os.utime(self.log, (at.timestamp(), at.timestamp()))
-        while turn <= now:
-            self._rotate(turn)
-            turn += timedelta(1)
-        return self
-
-    def _rotate(self, at: datetime) -> None:
-        state = self._config.with_suffix(".state")
-        command = ["faketime", f"{at:%Y-%m-%d %H:%M:%S}", "logrotate", "--force", "--state", state, self._config]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"TZ": "UTC", "NO_FAKE_STAT": "1"})
-        if self.log.exists():
-            os.utime(self.log, (at.timestamp(), at.timestamp()))
 
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
-
-
-def rolled(
-    folder: Path, days: str, *options: str | Path
-) -> tuple[int, dict[tuple[str, str], int], str, dict[str, object]]:
-    """Return the exit code of a rollup, its rows, its messages and its summary."""
-    target, summary = folder / "hits.csv", folder / "summary.json"
-    done = fasthits("rollup", days, *options, "--to", target, "--summary", summary, TZ="UTC", cwd=folder)
-    rows = rows_of(target.read_bytes()) if target.exists() else {}
-    return done.returncode, rows, done.stderr.decode(), json.loads(summary.read_text()) if summary.exists() else {}
-
-
-EARLY, MIDNIGHT = timedelta(hours=6, minutes=25), timedelta(0)
-RUN = midnight(TODAY) + timedelta(minutes=10)
-"""When the nightly rollup runs; nothing was logged since."""
-STAMPS = every(7, midnight(TODAY - timedelta(DAYS)), RUN)
-OF_YESTERDAY = sum(at.date() == YESTERDAY for at in STAMPS)
 
 
 @pytest.mark.parametrize(("clock", "files"), [(EARLY, 2), (timedelta(hours=12), 2), (MIDNIGHT, 3)])
@@ -112,13 +52,6 @@ def test_a_nightly_run_opens_two_or_three_files_of_a_rotated_log(
     monkeypatch.setattr(LogFile, "head", lambda self: opened.append(self.name) or head(self))
     Sources((f"{logs}/access.log*",), [YESTERDAY], CompiledRules(Rules()))
     assert len(opened) <= 3
-
-
-KEPT = {(str(YESTERDAY), "/kept"): 1}
-
-
-def keep_one_hit(folder: Path) -> None:
-    write(folder / "hits.csv", f"date,path,views\n{YESTERDAY},/kept,1\n".encode())
 
 
 @pytest.mark.parametrize(
@@ -297,6 +230,32 @@ def test_standard_input_is_taken_for_a_whole_day(tmp_path: Path) -> None:
     assert f"  standard input does not show whether it has all of {YESTERDAY}\n" in done.stderr.decode()
 
 
+def test_the_error_about_a_missing_older_file_says_what_to_do(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, MIDNIGHT, "rotate 1", "create").write(STAMPS[-500:], RUN)
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert code == 1
+    assert "(if older files were removed, let logrotate keep more, as with rotate 14; --partial counts what" in said
+
+
+def test_on_the_first_day_of_a_log_there_is_no_yesterday(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", line("/a", midnight(TODAY)))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (1, {})
+    assert f"{YESTERDAY} (the log has {TODAY}; if the log is new, run this again tomorrow; name another log" in said
+
+
+def test_dockers_log_files_count(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"log": text, "stream": stream, "time": f"{day}T00:00:00.1Z"}).encode() + b"\n"
+        for day in (YESTERDAY - timedelta(days=1), YESTERDAY, TODAY)
+        for stream, text in (("stdout", line("/a", midnight(day)).decode()), ("stderr", "[error] 7#7: no file\n"))
+    ]
+    write(tmp_path / "c" / "1-json.log", b"".join(lines))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 1})
+    assert "message 3" in said
+
+
 # --- Names with a date --------------------------------------------------------------------------------------------
 
 
@@ -386,131 +345,3 @@ def test_a_server_whose_rotated_log_stopped_is_named(tmp_path: Path) -> None:
 def test_with_one_log_no_server_is_missing(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, EARLY).write(STAMPS[-500:], RUN)
     assert rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")[3]["missing_servers"] == {}
-
-
-# --- Several patterns ---------------------------------------------------------------------------------------------
-
-
-def test_several_patterns_add_up_and_a_file_is_read_once_however_it_is_reached(tmp_path: Path) -> None:
-    noon = midnight(YESTERDAY) + timedelta(hours=12)
-    write(tmp_path / "a" / "access.log", line("/a", noon))
-    write(tmp_path / "b" / f"{YESTERDAY}.log", line("/b", noon) * 2)
-    (tmp_path / "link").symlink_to("a")
-    (tmp_path / "hard.log").hardlink_to(tmp_path / "a" / "access.log")
-    expected = (0, {(str(YESTERDAY), "/a"): 1, (str(YESTERDAY), "/b"): 2})
-    patterns = ["a/access.log*", "b/%F.log", "*/access.log", "hard.log", "a/access.log*"]
-    options = [word for pattern in patterns for word in ("--logs", pattern)]
-    assert rolled(tmp_path, "yesterday", *options)[:2] == expected
-    done = fasthits("rollup", "--to", "env.csv", cwd=tmp_path, TZ="UTC", FASTHITS_LOGS=":".join(patterns))
-    assert done.returncode == 0
-    assert rows_of((tmp_path / "env.csv").read_bytes()) == expected[1]
-
-
-def test_copies_that_a_star_reaches_are_named(tmp_path: Path) -> None:
-    lines = b"".join(line(f"/{n}", midnight(YESTERDAY) + timedelta(hours=n)) for n in range(3))
-    write(tmp_path / "access.log", lines, line("/a", midnight(TODAY)))
-    write(tmp_path / "access.log.bak", lines, line("/a", midnight(TODAY)))
-    write(tmp_path / "access.log.1.gz", gzip.compress(line("/a", midnight(YESTERDAY) - timedelta(hours=3))))
-    warning = "warning: the same lines begin access.log, access.log.bak: if these are copies, their hits count twice\n"
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*", "--quiet")
-    assert (code, sum(rows.values())) == (0, 6)
-    assert f"  {warning}" in said
-    (tmp_path / "access.log.bak").unlink()
-    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*", "--quiet", "--replace")
-    assert (code, said) == (0, "")
-
-
-def test_the_error_about_a_missing_older_file_says_what_to_do(logs: Path, tmp_path: Path) -> None:
-    Rotated(logs, MIDNIGHT, "rotate 1", "create").write(STAMPS[-500:], RUN)
-    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
-    assert code == 1
-    assert "(if older files were removed, let logrotate keep more, as with rotate 14; --partial counts what" in said
-
-
-def test_on_the_first_day_of_a_log_there_is_no_yesterday(tmp_path: Path) -> None:
-    write(tmp_path / "access.log", line("/a", midnight(TODAY)))
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
-    assert (code, rows) == (1, {})
-    assert f"{YESTERDAY} (the log has {TODAY}; if the log is new, run this again tomorrow; name another log" in said
-
-
-def test_dockers_log_files_count(tmp_path: Path) -> None:
-    lines = [
-        json.dumps({"log": text, "stream": stream, "time": f"{day}T00:00:00.1Z"}).encode() + b"\n"
-        for day in (YESTERDAY - timedelta(days=1), YESTERDAY, TODAY)
-        for stream, text in (("stdout", line("/a", midnight(day)).decode()), ("stderr", "[error] 7#7: no file\n"))
-    ]
-    write(tmp_path / "c" / "1-json.log", b"".join(lines))
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
-    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 1})
-    assert "message 3" in said
-
-
-def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> None:
-    noon = midnight(YESTERDAY) + timedelta(hours=12)
-    write(tmp_path / "a.log", line("/a", noon))
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "none.log*")
-    assert (code, rows) == (1, {})
-    assert said.startswith(f"fasthits: no log file for {YESTERDAY}: none.log* (name another log with --logs PATTERN")
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "%F.log")
-    assert (code, rows) == (1, {})
-    assert f"not the whole day, left unchanged: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
-    for several in ("a.log,b.log", "a.log b.log", "%F/a.log,%F/b.log"):
-        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", several)
-        assert (code, rows) == (1, {})
-        assert "(neither commas nor spaces separate logs: --logs once for each log" in said
-
-
-# --- The usual places ---------------------------------------------------------------------------------------------
-
-IN_A_ROOT_OF_ITS_OWN = """
-set -e
-mount -t tmpfs none /var/log
-cp -a {logs}/. /var/log/
-exec {python} -m fasthits "$@"
-"""
-
-
-def without_logs(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run a command for which /var/log is *folder*."""
-    script = IN_A_ROOT_OF_ITS_OWN.format(logs=folder, python=sys.executable)
-    command = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"]), "sh", "-c", script, "sh", *arguments]
-    path = {"PYTHONPATH": str(PROJECT), "TZ": "UTC"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
-    return subprocess.run(command, capture_output=True, env=environment | path, cwd=folder.parent, timeout=60)
-
-
-@pytest.mark.parametrize("place", ["apache2/access.log", "httpd/access_log", "nginx/access.log"])
-def test_without_logs_the_usual_place_that_has_one_is_named(tmp_path: Path, place: str) -> None:
-    Rotated(tmp_path / "var" / Path(place).parent, EARLY, name=Path(place).name).write(STAMPS[-500:], RUN)
-    done = without_logs(tmp_path / "var", "rollup", "--to", "-")
-    assert done.returncode == 0, done.stderr
-    assert rows_of(done.stdout) == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
-    assert done.stderr.decode().startswith(f"fasthits: no --logs given: reading /var/log/{place}*\n")
-
-
-def test_without_logs_cronologs_tree_comes_before_other_places(tmp_path: Path) -> None:
-    noon = midnight(YESTERDAY) + timedelta(hours=12)
-    write(tmp_path / "var/nginx/access.log", line("/b", noon))
-    write(tmp_path / f"var/apache2/{YESTERDAY:%Y/%m/%d}/access.log", line("/a", noon))
-    done = without_logs(tmp_path / "var", "rollup", "--to", "-")
-    assert (done.returncode, rows_of(done.stdout)) == (0, {(str(YESTERDAY), "/a"): 1})
-
-
-def test_without_logs_it_is_an_error_if_several_or_no_usual_places_have_logs(tmp_path: Path) -> None:
-    (tmp_path / "var").mkdir()
-    done = without_logs(tmp_path / "var", "rollup")
-    assert done.returncode == 1
-    assert done.stderr.startswith(b"fasthits: no log in the usual places: /var/log/apache2/%Y/%m/%d/access.log, ")
-    noon = midnight(YESTERDAY) + timedelta(hours=12)
-    for place in ("nginx/access.log", "apache2/access.log"):
-        write(tmp_path / "var" / place, line("/a", noon))
-    old = write(tmp_path / "var/apache2/other_vhosts_access.log", line("/b", noon - timedelta(100)))
-    os.utime(old, (1, 1))
-    done = without_logs(tmp_path / "var", "rollup")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.decode().endswith(
-        "(name one, or all: --logs '/var/log/apache2/access.log*' --logs '/var/log/nginx/access.log*')\n"
-    )
-    os.utime(tmp_path / "var/apache2/access.log", (1, 1))
-    assert without_logs(tmp_path / "var", "rollup", "--to", "-").returncode == 0
