@@ -46,7 +46,7 @@ def verdict(row: Record) -> str:
     """Return the target and whether it is met."""
     if row["target"] is None:
         return ""
-    return f"{row['bound']} {digits(row['target'])}: {'met' if row['met'] else '**missed**'}"
+    return f"{row['bound']} {digits(row['target'])}{row['unit']}: {'met' if row['met'] else '**missed**'}"
 
 
 def cells(row: Record, result: Record) -> list[str]:
@@ -153,8 +153,9 @@ END = """\
   counting, which both cores do at once.
 - **5 million paths to CSV**: counting takes 1.8 of 2.9 s. Sorting and writing the rows is done by one thread, so two
   threads are 1.2 to 1.4 times as fast as one.
-- **5 million paths to SQLite**: a row takes 2.9 microseconds more than in CSV. 1.3 of these insert the row. 0.9 give
-  each new path a number, and 1.0 pack the sums by which a year is read in a moment: see [Rollup](rollup.md).
+- **5 million paths to SQLite**: a row takes microseconds more than in CSV. Four tenths of these insert the row. Three
+  tenths give each new path a number, and three pack the sums by which a year is read in a moment: see
+  [Rollup](rollup.md).
 - **`--exclude-bots`**: the list of bots takes 30 ms to load and file, the verdicts on 1,400 agents 20 ms. The rest is
   finding the agent in each line.
 - **`fasthits log` from a pipe** is done when memcached has answered: reader, courier, memcached and the writer share
@@ -162,12 +163,11 @@ END = """\
 
 ## To repeat it
 
-    make bench
-    make bench BENCH='4GB'
-    make bench BENCH='distinct --rows distinct-sqlite'
+    make bench                                          all parts; twenty minutes, and the first time the logs are made
+    make bench BENCH='4GB'                              4 GB alone
+    make bench BENCH='distinct --rows distinct-sqlite'  some rows; this changes no page
 
-make the logs and measure: all parts, some twenty minutes when the logs are there; 4 GB alone; or some rows alone, which
-changes no page. The records, with all commands, are in `benchmarks/results/`. `corpus.py`, `distinct.py` and `year.py`
+The records, with all commands, are in `benchmarks/results/`. `corpus.py`, `distinct.py` and `year.py`
 in `benchmarks/` say what is in the logs. `make instructions` counts the instructions that the core takes for a line, so
 that a busy machine does not matter. `python -m benchmarks.web` puts load on the page of `fasthits serve`.
 """

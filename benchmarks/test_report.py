@@ -95,5 +95,5 @@ def test_seconds_of_a_smaller_log_are_scaled(corpus: Corpus, small: Corpus) -> N
     row = Row("row", mine, FASTER, 50, theirs)
     figures: dict[Task, list[Figures]] = {mine: [{"seconds": 2.0}], theirs: [{"seconds": 7.0}]}
     kept = record.make_record(corpus, [row], figures, {mine: "right", theirs: "right"}, 1)
-    cells = ["mine", "2 s", "theirs", "~70 s", "35 times faster", "at least 50: **missed**"]
+    cells = ["mine", "2 s", "theirs", "~70 s", "35 times faster", "at least 50 times faster: **missed**"]
     assert report.cells(kept["rows"][0], kept) == cells

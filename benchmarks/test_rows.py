@@ -52,7 +52,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert __main__.main(["--quick", "--runs", "1", "--rows", "count-1", "rollup-memory"]) == 0
     said = capsys.readouterr().out
     assert "fasthits rollup, peak memory" in said
-    assert "at most 64: met" in said
+    assert "at most 64 MB more: met" in said
     kept = record.load("quick", tmp_path / "results")
     assert kept is not None
     assert [row["name"] for row in kept["rows"]] == ["rollup-memory", "count-1"]

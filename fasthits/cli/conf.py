@@ -6,7 +6,7 @@ import sys
 from typing import Annotated
 
 from fasthits.cli.declare import Option
-from fasthits.cli.options import Logs, Memcached, TlsCa, TlsCert, TlsKey
+from fasthits.cli.options import LogFiles, Memcached, TlsCa, TlsCert, TlsKey
 from fasthits.cli.output import echo, say
 from fasthits.errors import LogFileError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER
@@ -18,7 +18,7 @@ def conf(
     user: Annotated[
         str, Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
     ] = "fasthits",
-    logs: Logs = None,
+    logs: LogFiles = None,
     database: Annotated[
         str, Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
     ] = KEPT,
@@ -44,8 +44,9 @@ def conf(
     followed log and its rotated files; without --follow, the logs in the usual places, or cronolog's files if there are
     none.
     """
+    from fasthits.daily.logs.logfiles import STDIN
     from fasthits.daily.targets.opening import open_target
-    from fasthits.daily.urls import is_postgres, shown
+    from fasthits.daily.urls import is_postgres, is_url, shown
     from fasthits.live.servers import TlsFiles, check_servers
     from fasthits.upkeep.conf import NGINX_LOG, Installation, choose_logs, texts
 
@@ -57,6 +58,9 @@ def conf(
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     patterns = logs or (choose_logs(_found()) if follow is None else [f"{follow}*"])
+    if others := [each for each in patterns if each == STDIN or is_url(each)]:
+        hint = "name the log that the web server writes: --logs PATTERN"
+        raise UsageError("conf is for log files of this machine", others[0], hint)
     if is_postgres(database):
         hint = "name a file, then replace it by your URL in the output"
         raise UsageError("conf takes no URL", shown(database), hint)

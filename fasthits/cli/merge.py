@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fasthits.cli.declare import Argument, Option
-from fasthits.cli.options import To
+from fasthits.cli.options import MergedTo
 from fasthits.cli.output import echo, progress_bar, say
 from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @ended_by_signals()
 def merge(
     files: Annotated[list[Path], Argument(metavar="FILE...", help="Partials: files that rollup --to NAME.hits made.")],
-    to: To = "hits.db",
+    to: MergedTo = "hits.db",
     max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
     quiet: Annotated[
         bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
@@ -30,7 +30,7 @@ def merge(
         bool, Option("--replace", help="Replace a day even if the partials have fewer hits than are kept.")
     ] = False,
 ) -> None:
-    """Add up the counts of several servers, and keep them in SQLite, CSV or PostgreSQL.
+    """Add up the counts of several servers, and keep them in SQLite, CSV, PostgreSQL or Parquet.
 
     \b
         fasthits rollup --to web1.hits

@@ -68,20 +68,23 @@ def _or_environment(given: list[str] | None) -> list[str] | None:
     return given or list(split_patterns(os.environ.get("FASTHITS_LOGS", ""))) or None
 
 
-Logs = Annotated[
-    list[str] | None,
-    Option(
+def _logs_option(others: str) -> Option:
+    """Return the option `--logs`, whose help says which *others* than files it can name."""
+    return Option(
         metavar="PATTERN",
         autocompletion=complete_logs,
         callback=_or_environment,
         show_default=False,
         help="Log files. One file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. Rotated files: "
         "'/var/log/nginx/access.log*'. Several servers: '/srv/*/access.log'. Compressed files (.gz, .zst, .bz2, .xz, "
-        ".zip) are found, too. s3://, gs://, az://, hdfs:// and sftp:// name files in a store. - is standard input. "
-        "Can be repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, or the log in one of the usual "
-        "places.",
-    ),
-]
+        f".zip) are found, too. {others}Can be repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, "
+        "or the log in one of the usual places.",
+    )
+
+
+_STORES = "s3://, gs://, az://, hdfs:// and sftp:// name files in a store. "
+Logs = Annotated[list[str] | None, _logs_option(_STORES + "- is standard input. ")]
+LogFiles = Annotated[list[str] | None, _logs_option("")]
 
 
 def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
@@ -99,16 +102,18 @@ def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
     return found
 
 
-To = Annotated[
-    str,
-    Option(
+def _target_option(others: str) -> Option:
+    """Return the option `--to`, whose help says which *others* than tables it can name."""
+    return Option(
         metavar="TARGET",
         envvar="FASTHITS_TO",
         help="Where to keep the views. SQLite: *.db, *.sqlite or *.sqlite3. CSV: *.csv, or - for standard output. "
-        "PostgreSQL: postgresql://USER@HOST/DATABASE. Parquet files: a folder, with / at the end. A partial for "
-        "fasthits merge: *.hits.",
-    ),
-]
+        f"PostgreSQL: postgresql://USER@HOST/DATABASE. Parquet files: a folder, with / at the end.{others}",
+    )
+
+
+To = Annotated[str, _target_option(" A partial for fasthits merge: *.hits.")]
+MergedTo = Annotated[str, _target_option("")]
 
 
 def check_seconds(seconds: float) -> float:

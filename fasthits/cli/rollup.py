@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 CLUSTER_PANEL = "Many machines"
 
-QUIET_MALFORMED = 0.1
-"""With --quiet, a greater share of malformed lines still prints a summary."""
-
 
 class Referrers(StrEnum):
     """Which part of a referrer a rollup keeps."""
@@ -143,7 +140,7 @@ def rollup(
     from fasthits.daily.atomic import write_summary
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets.opening import open_target
-    from fasthits.daily.targets.refusals import days_left
+    from fasthits.daily.targets.refusals import days_left, needs_attention
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
@@ -164,7 +161,7 @@ def rollup(
     left = list(days_left(result.counted, result.fewer))
     for line in left:
         say(line)
-    if left or not quiet or _has_warnings(result):
+    if left or not quiet or needs_attention(result.counted):
         _print_summary(result, to)
     if summary is not None:
         write_summary(
@@ -214,14 +211,6 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
     if rules.not_found == "apart":
         layouts.append(not_found_layout(rules.by_host))
     return layouts
-
-
-def _has_warnings(result: "Summary") -> bool:
-    """Tell whether the summary has remarks, or many malformed lines."""
-    from fasthits.daily.targets.refusals import remarks
-
-    found = result.counted
-    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found, of_few_lines=False))
 
 
 def _print_summary(result: "Summary", target: str) -> None:

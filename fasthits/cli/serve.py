@@ -23,7 +23,10 @@ def serve(
     database: Database = DEFAULT_DATABASE,
     host: Annotated[
         str,
-        Option(metavar="ADDRESS", help="Address to listen on. Anything but loopback needs --token or --public."),
+        Option(
+            metavar="ADDRESS",
+            help="Address to listen on. Anything but loopback needs --token-file, --token or --public.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int, Option(metavar="PORT", min=0, max=65535, help="Port to listen on. 0 takes a free port.")

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from fasthits.daily.logs.sources import Patterns, Sources
 from fasthits.django.conf import NAME, setting
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.stamps import detect_format, stamps
+from fasthits.rules.timestamps import detect_format, timestamps
 from fasthits.upkeep.doctor.logs import sample
 
 SAMPLE_LINES = 20
@@ -25,7 +25,7 @@ def find_difference(patterns: Patterns, days: Sequence[date]) -> str | None:
         log_format = detect_format(lines, compiled)
         time = log_format.field("time") if log_format.parts else None
         if time and time.time_format == "apache":  # other formats may have no offset
-            found += stamps(lines, log_format, compiled)
+            found += timestamps(lines, log_format, compiled)
     newest = max(found, default=None)
     if newest is None or newest.utcoffset() == newest.astimezone(zone).utcoffset():
         return None

@@ -1,6 +1,6 @@
 """The named log formats: what writes each, how its lines look, and where that is documented.
 
-To add a format, add a row to `FORMATS`, its lines to tests/formats/formats.txt, and run ``python -m docs.reference``,
+To add a format, add a row to `_ROWS`, its lines to tests/formats/formats.txt, and run ``python -m docs.reference``,
 which renews the table in docs/formats.md and the parts in `assembled`.
 
 The strings of a row are in the language of Apache's LogFormat or nginx's log_format. ``%{name}n`` is text that is

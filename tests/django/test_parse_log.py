@@ -64,6 +64,13 @@ def test_the_paths_of_one_object_add_up(parse_log: ParseLog, release: PressRelea
     assert err == ""
 
 
+def test_for_cron_only_what_needs_attention_is_printed(parse_log: ParseLog, release: PressRelease) -> None:
+    good = access_lines(["/press/a/"] * 3)
+    assert parse_log(good, verbosity=0) == ("", "")
+    out, _ = parse_log(good + b"nonsense\n" * 2, verbosity=0)
+    assert "5 lines of 1 file: 3 hits, 2 malformed\n" in out
+
+
 def test_paths_without_an_object_are_left_out_and_listed(parse_log: ParseLog, release: PressRelease) -> None:
     hidden = Photo.objects.create(caption="hidden")
     paths = ["/press/a/edit/", "/press/about/a/", "/press/", "/about/", "/admin/", "/no/such/page", "/press/none/"]

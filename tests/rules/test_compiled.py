@@ -67,7 +67,8 @@ mixed_logs = st.builds(
     lambda lines, log: b"\n".join(lines) + b"\n" * bool(lines) + log,
     st.lists(lines_of_sites(), max_size=12),
     logs(),
-).filter(lambda log: packing_of(log[:HEAD_BYTES]) is None)
+).filter(lambda log: packing_of(log[:HEAD_BYTES]) is None and b"#Fields:" not in log)
+"""The oracle knows neither compression nor W3C's format: tests/core/test_ltsv_w3c.py has another."""
 
 
 def detect_format(data: bytes) -> Format:

@@ -460,6 +460,9 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--follow", "/var/log/*.log"),
         ("--follow", "/var/log"),
         ("--follow", ""),
+        ("--logs", "-"),
+        ("--logs", "s3://logs/access.log*"),
+        ("--database", "web1.hits"),
     ],
 )
 def test_a_value_that_apache_cron_or_systemd_would_read_differently_is_refused(arguments: tuple[str, str]) -> None:

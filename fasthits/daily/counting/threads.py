@@ -20,7 +20,7 @@ from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.guidance import Advice, lacking
 from fasthits.rules.intake import Intake
-from fasthits.rules.stamps import stamps
+from fasthits.rules.timestamps import timestamps
 
 Progress = Callable[[int | None], Advance]
 """Receives the size of all files on the disk in bytes, None where it is unknown. Returns a function that gets the
@@ -205,7 +205,7 @@ class Reading:
         for log_file, segments in self._segments.items():
             log_format = self._formats[log_file] or ASSUMED
             for tail in (self.counted[segment].tail for segment in reversed(segments)):
-                if times := list(stamps(tail.split(b"\n"), log_format, self._compiled)):
+                if times := list(timestamps(tail.split(b"\n"), log_format, self._compiled)):
                     found[log_file] = max(times)
                     break
         return found

@@ -10,7 +10,7 @@ from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
 from fasthits.records import Record, replace
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.stamps import stamps
+from fasthits.rules.timestamps import timestamps
 
 SLACK_SECONDS = 2 * 3600.0
 """How much a file's time of change and the times in its lines may differ; an hour of it is for summer time."""
@@ -130,7 +130,7 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
         head, ended = b"", False
     log_format = compiled.detect(head, ended)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
-    found = list(stamps(lines, log_format or ASSUMED, compiled))
+    found = list(timestamps(lines, log_format or ASSUMED, compiled))
     if not found:
         return Extent(log_file, log_format)
     first = b"\n".join(lines)  # hash() differs from process to process

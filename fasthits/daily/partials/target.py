@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from fasthits._parse import rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
@@ -28,9 +28,6 @@ from fasthits.daily.targets.target import NO_FIGURES, Replaced, Target
 from fasthits.errors import TableError
 from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
-
-if TYPE_CHECKING:
-    pass
 
 ANOTHER = "name another with --to NAME.hits"
 HOURS = 24
@@ -77,7 +74,7 @@ class PartialTarget(Target):
         self._origin = origin
 
     def check(self) -> None:
-        check_file(self._path)
+        check_partial(self._path)
         self._old()
 
     def replace(
@@ -156,10 +153,8 @@ class PartialTarget(Target):
         return rows[HITS]
 
     def _old(self) -> Partial | None:
-        if not self._path.exists() or not self._path.stat().st_size:
+        if (old := _kept(self._path)) is None:
             return None
-        old = read_partial(self._path)
-        check_about(old)
         if old.about["server"] != self._origin.server:
             raise TableError(f"partial of another server, {old.about['server']}", self._path, ANOTHER)
         if differing := difference(old.about["rules"], self._origin.rules):
@@ -168,6 +163,20 @@ class PartialTarget(Target):
             there = ", ".join(old.about["tables"])
             raise TableError(f"these options make other tables; the file has ({there})", self._path, ANOTHER)
         return old
+
+
+def check_partial(path: Path) -> None:
+    """Raise TableError if no partial can be written here, or if a file is here that is no partial."""
+    check_file(path)
+    _kept(path)
+
+
+def _kept(path: Path) -> Partial | None:
+    if not path.exists() or not path.stat().st_size:
+        return None
+    old = read_partial(path)
+    check_about(old)
+    return old
 
 
 class _NothingNew(Exception):

@@ -64,6 +64,8 @@ def open_target(
         from fasthits.daily.partials.target import PartialTarget
 
         return PartialTarget(Path(target), layouts, origin)
+    if suffix == ".hits":
+        raise UsageError("a partial is no database", target, "name a database, such as hits.db")
     raise UsageError(
         "not a TARGET",
         target,

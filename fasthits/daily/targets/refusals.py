@@ -28,6 +28,10 @@ FEW_LINES = 20
 """On a quiet night, one rule may filter this many lines, and no others come."""
 
 
+MANY_MALFORMED = 0.1
+"""A greater share of malformed lines needs attention."""
+
+
 class Fewer(NamedTuple):
     """A day with fewer hits in the new count than in the kept one."""
 
@@ -89,6 +93,14 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
         named = ", ".join(names[:NAMED_SERVERS]) + more
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def needs_attention(found: Counted) -> bool:
+    """Tell whether a summary is to be shown although nobody asked for it: it has remarks, or many lines are malformed.
+
+    So the first day of a log is shown once: nobody but the reader knows whether older files are missing.
+    """
+    return found.malformed > found.lines * MANY_MALFORMED or any(remarks(found, of_few_lines=False))
 
 
 def examples(found: Counted) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import partial
 
+from fasthits.daily.urls import is_url
 from fasthits.upkeep.doctor import logs, machine, running, server, site
 from fasthits.upkeep.doctor.verdicts import Check, Setup, Verdict, check, check_as
 
@@ -43,8 +44,9 @@ def examine(setup: Setup, today: date) -> Iterator[Check]:
     yield look("yesterday's log", partial(logs.found, setup, today), logs.NAME_LOGS)
     yield look("log format", partial(logs.parsed, setup, today), logs.NAME_LOGS)
     yield look("clock and time zone", partial(logs.clock, setup, today), logs.NAME_LOGS)
-    database = look("database", partial(machine.database, setup), machine.REPAIR_TARGET)
+    repair = machine.REPAIR_SERVER if is_url(setup.target) else machine.REPAIR_FILE
+    database = look("database", partial(machine.database, setup), repair)
     yield database
     if database.verdict is Verdict.OK:
-        yield look("kept days", partial(machine.kept_days, setup, today), machine.REPAIR_TARGET)
+        yield look("kept days", partial(machine.kept_days, setup, today), repair)
     yield check("pipe size", machine.pipe_size, "")

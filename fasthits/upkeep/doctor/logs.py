@@ -14,7 +14,7 @@ from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
 from fasthits.rules.guidance import lacking, left_out, only_reason, shown
-from fasthits.rules.stamps import detect_format, stamps
+from fasthits.rules.timestamps import detect_format, timestamps
 from fasthits.rules.unreadable import why_unreadable
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -52,7 +52,7 @@ def _check_whole(setup: Setup, day: date, today: date) -> None:
     ends = {}
     for each in sources.files:
         log_format = compiled.log_format or sources.formats[each] or ASSUMED
-        if times := list(stamps(sample(each, at_end=True), log_format, compiled)):
+        if times := list(timestamps(sample(each, at_end=True), log_format, compiled)):
             ends[each] = max(times)
     judged = sources.judge(ends, today, datetime.now().astimezone())
     for gap in judged.gaps.get(day, []):
@@ -98,7 +98,7 @@ def clock(setup: Setup, today: date) -> str:
     file = _newest(setup, today)
     compiled = CompiledRules(setup.rules)
     lines = sample(file, at_end=True)
-    stamp = next(stamps(reversed(lines), detect_format(lines, compiled), compiled), None)
+    stamp = next(timestamps(reversed(lines), detect_format(lines, compiled), compiled), None)
     if not stamp:
         raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
     here = stamp.astimezone()

@@ -9,11 +9,13 @@ from datetime import date
 from pathlib import Path
 
 from fasthits.daily.days import ONE_DAY, Range
+from fasthits.daily.partials.target import check_partial
 from fasthits.daily.past.gaps import describe_missing, missing_days
 from fasthits.daily.past.history import History
 from fasthits.daily.past.opening import exists
 from fasthits.daily.targets.opening import STDOUT, open_target
-from fasthits.daily.urls import is_postgres, shown
+from fasthits.daily.urls import is_url, shown
+from fasthits.errors import UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -22,8 +24,11 @@ LEAST_FREE_BYTES = 100 << 20
 LEAST_FREE_SHARE = 0.01
 LOOK_BACK_DAYS = 30
 """The logs of days before that are seldom there."""
-CSV_SUFFIX = ".csv"
-REPAIR_TARGET = "the user must own the folder: install -d -m 0750 -o USER FOLDER; or name another file with --to"
+PARTIAL = ".hits"
+NOT_LOOKED_INTO = (".csv", PARTIAL, "/")
+"""How the names of targets end whose days doctor does not look for."""
+REPAIR_FILE = "the user must own the folder: install -d -m 0750 -o USER FOLDER; or name another file with --to"
+REPAIR_SERVER = "start the server, or correct its name or the user's rights there; or name another database with --to"
 
 
 def user(setup: Setup) -> str:
@@ -66,27 +71,33 @@ def configuration(setup: Setup) -> str:
 
 def database(setup: Setup) -> str:
     """Say that the rollup's target can be written, and that its disk has room."""
-    open_target(setup.target).check()
+    if setup.target.lower().endswith(PARTIAL):
+        check_partial(Path(setup.target))
+    else:
+        try:
+            target = open_target(setup.target)
+        except UsageError as error:
+            raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
+        target.check()
     if setup.target == STDOUT:
         return "standard output"
-    if is_postgres(setup.target):
+    if is_url(setup.target):
         return f"{shown(setup.target)} can be written"
-    target = Path(setup.target)
-    disk = os.statvfs(target.absolute().parent)
+    file = Path(setup.target)
+    disk = os.statvfs(file.absolute().parent)
     free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     if (free < LEAST_FREE_BYTES and free < size * LEAST_FREE_SHARE) or free < LEAST_FREE_BYTES // 10:
-        text = f"disk nearly full: {free / 2**20:,.0f} MB left for {target}"
-        raise Finding(
-            text, f"make room on that disk (df -h {target.absolute().parent}), or name another place with --to"
-        )
-    return f"{target} {'can be written' if target.exists() else 'can be made'}"
+        text = f"disk nearly full: {free / 2**20:,.0f} MB left for {file}"
+        raise Finding(text, f"make room on that disk (df -h {file.absolute().parent}), or name another place with --to")
+    return f"{file} {'can be written' if file.exists() else 'can be made'}"
 
 
 def kept_days(setup: Setup, today: date) -> str:
     """Say that the last LOOK_BACK_DAYS are kept, from the first that was kept on."""
-    is_there = exists(setup.target)
-    if setup.target.endswith((CSV_SUFFIX, "/")) or not is_there:
-        return "not looked for in CSV and Parquet" if is_there else "nothing is kept yet"
+    if setup.target.endswith(NOT_LOOKED_INTO):
+        return "not looked for in CSV, Parquet and partials"
+    if not exists(setup.target):
+        return "nothing is kept yet"
     days = History(setup.target).days
     if not days:
         return "nothing is kept yet"

@@ -20,7 +20,7 @@ from fasthits.live.statistics import PUBLISH_SECONDS, read_figures
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.config import CONFIG
 from fasthits.rules.options import OPTIONS
-from fasthits.rules.stamps import detect_format
+from fasthits.rules.timestamps import detect_format
 from fasthits.upkeep.doctor.logs import files_of
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 

@@ -10,7 +10,7 @@ from fasthits.formats.format import Format
 from fasthits.formats.named import find_format
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
-from fasthits.rules.stamps import detect_format, stamps
+from fasthits.rules.timestamps import detect_format, timestamps
 from tests.support.commands import hit
 
 DAY = date(2026, 11, 24)
@@ -76,7 +76,7 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str
     compiled = CompiledRules(Rules(format=log_format))
     lines = [b"no line", b"", line.rstrip()]
     found: Format = find_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
-    (stamp,) = stamps(lines, found, compiled)
+    (stamp,) = timestamps(lines, found, compiled)
     if log_format.startswith("%{"):  # a time without a zone is in this machine's zone
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
     else:
@@ -86,7 +86,7 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str
 @pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])
 def test_invalid_times_are_left_out(time: bytes) -> None:
     compiled = CompiledRules(Rules())
-    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], compiled), compiled)) == []
+    assert list(timestamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], compiled), compiled)) == []
 
 
 def test_a_day_ends_in_the_time_zone_of_the_log() -> None:

@@ -55,6 +55,32 @@ def test_a_database_that_cannot_be_written_is_reported(
     assert list(failing(folder, shared.spec, "--to", name)) == ["database"]
 
 
+def test_the_partial_of_a_web_server_is_looked_at(folder: Path, shared: Memcached) -> None:
+    """It may be named as another server's, and have other tables: doctor has no options for them."""
+    log = write(folder / "some.log", access_line("/", date(2026, 3, 12)))
+    target = folder / "web1.hits"
+    for expected in ("made", "written"):
+        found = doctor(folder, shared.spec, "--to", str(target)).checks
+        assert (found["database"][:2], found["kept days"][0]) == (("ok", f"{target} can be {expected}"), "ok")
+        done = fasthits("rollup", "2026-03-12", "--logs", log, "--to", target, "--server", "web1", "--referrers")
+        assert done.returncode == 0, done.stderr
+    write(target, b"no partial")
+    assert "not a partial of fasthits" in failing(folder, shared.spec, "--to", str(target))["database"]
+
+
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [
+        ("hits.txt", "use a name that ends in .db, "),
+        ("mysql://stats@db.example/hits", "name SQLite's file, such as hits.db, or postgresql://"),
+        ("postgresql://stats@127.0.0.1:1/hits", "start the server, or correct its name "),
+    ],
+)
+def test_the_remedy_fits_the_target(folder: Path, shared: Memcached, target: str, remedy: str) -> None:
+    said = run_doctor(folder, shared.spec, "--to", target)
+    assert said.checks["database"][2].startswith(remedy)
+
+
 def test_days_that_no_rollup_has_kept_are_reported(folder: Path, shared: Memcached) -> None:
     days = [date.today() - timedelta(before) for before in (40, 38, 3, 1)]
     kept = write(folder / "kept.log", *(access_line("/", day) for day in days))

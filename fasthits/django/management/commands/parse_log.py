@@ -14,7 +14,7 @@ from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, pars
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.targets.refusals import days_left, examples, remarks
+from fasthits.daily.targets.refusals import days_left, examples, needs_attention, remarks
 from fasthits.display import counted, printable
 from fasthits.django import clock
 from fasthits.django.commands import HitsCommand
@@ -36,7 +36,7 @@ class Command(HitsCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a DATE, and the options of ``fasthits rollup``."""
+        """Take a DATE, and options of ``fasthits rollup``. Its ``--quiet`` is Django's ``-v 0``."""
         parser.add_argument(
             "days",
             metavar="DATE",
@@ -98,7 +98,7 @@ class Command(HitsCommand):
         self._publish(parsed)
         if summary:
             write_summary(summary, _figures(parsed))
-        if verbosity > 0:
+        if verbosity > 0 or needs_attention(parsed.counted):
             self._say_what_was_done(parsed)
         if verbosity > 1:
             for views, path in parsed.tied.top:

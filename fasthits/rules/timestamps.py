@@ -24,7 +24,7 @@ def detect_format(lines: Iterable[bytes], compiled: CompiledRules) -> Format:
     return compiled.detect(b"\n".join(lines), ended=True) or ASSUMED
 
 
-def stamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
+def timestamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
     """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
     field = log_format.field("time")
     time_format = field.time_format if field else None if log_format.parts else ""
