@@ -115,8 +115,8 @@ def log(
         privileges.become(user)
     if check:
         if follow:
-            check_patterns(follow)
             check_place(state_path(state))
+            _check_files(check_patterns(follow))
         _check_servers(servers, prefix)
         echo(printable(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else "")))
         return None
@@ -155,6 +155,15 @@ def _follow(follower: "Follower") -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, lambda *_: follower.ask_status())
     follower.run()
+
+
+def _check_files(patterns: Sequence[str]) -> None:
+    """Warn of log files that are missing or cannot be read. The follower would wait for them."""
+    from fasthits.live.follow.files import Files
+
+    files = Files(patterns, lambda _: None, lambda _, text: say(f"warning: {text}"))
+    files.look()
+    files.close()
 
 
 def _check_servers(servers: Sequence[str], prefix: str) -> None:

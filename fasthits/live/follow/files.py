@@ -3,7 +3,9 @@
 A file is known by its device and inode, not by its name. It stays open while it is followed, so a rename changes
 nothing: the follower reads on until KEEP_SECONDS after the last line, because the writer may learn of the rename late.
 If a file has become shorter, or begins with other bytes than before, it was truncated (logrotate's copytruncate). The
-unread lines are then in the copy, a file in the same folder that begins with the same bytes.
+unread lines are then in the copy, a file in the same folder that begins with the same bytes. Another file under the
+name of a followed file that begins with the same bytes is the same log, too: an editor or a restored backup made it, or
+the number of the device has changed.
 """
 
 import glob
@@ -25,6 +27,8 @@ COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
 BLOCK_BYTES = 1 << 14
 LONGEST_LINE_BYTES = 1 << 20
 """A longer line is counted in pieces."""
+NAMES_COLUMNS = b"#Fields:"
+"""The beginning of a line of W3C's format that names the columns of the lines behind it."""
 KEEP_SECONDS = 3600.0
 """The time from a rotated file's last line until it is closed."""
 KEEP_DELETED_SECONDS = 60.0
@@ -57,8 +61,19 @@ class Tail:
         """Whether it was renamed or deleted."""
         self._fd = fd
         self._head = b""
+        self._columns = self._find_columns()
         self._grew_at = time.monotonic()
         self._learn_head()
+
+    @property
+    def size(self) -> int:
+        """The size of the file now."""
+        return os.fstat(self._fd).st_size
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the file has no name any more."""
+        return not os.fstat(self._fd).st_nlink
 
     def position(self) -> Position:
         """Return the position up to which the file has been read."""
@@ -73,11 +88,12 @@ class Tail:
         """Go on from *offset*, where a line begins."""
         self.offset = offset
         self._head = b""
+        self._columns = self._find_columns()
         self._learn_head()
 
     def is_truncated(self) -> bool:
         """Tell whether the file is no longer the file read so far."""
-        return os.fstat(self._fd).st_size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
+        return self.size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
 
     def start_again(self) -> None:
         """Read the file from its first byte outside a hole: a writer that does not append leaves a hole."""
@@ -85,11 +101,14 @@ class Tail:
             self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
         except OSError:
             self.offset = 0
-        self._head = b""
+        self._head = self._columns = b""
         self.origin = NO_FILE
 
     def read(self) -> bytes:
-        """Return the next whole lines; empty if there are none. Raises OSError."""
+        """Return the next whole lines; empty if there are none. Raises OSError.
+
+        The first lines of a W3C log come behind the line that names their columns, which stands before them.
+        """
         most = LONGEST_LINE_BYTES if self.limit is None else min(LONGEST_LINE_BYTES, self.limit - self.offset)
         block = os.pread(self._fd, max(0, min(most, BLOCK_BYTES)), self.offset)
         end = block.rfind(b"\n") + 1
@@ -101,17 +120,17 @@ class Tail:
         self.offset += end
         self._grew_at = time.monotonic()
         self._learn_head()
-        return _whole(block[:end])
+        return self._whole(block[:end])
 
     def last_line(self) -> bytes:
         """Return the rest without a newline, when no more will come."""
         block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)
         self.offset += len(block)
-        return _whole(block)
+        return self._whole(block)
 
     def is_over(self) -> bool:
         """Tell whether the file was rotated and has had no new line for long."""
-        keep = KEEP_SECONDS if os.fstat(self._fd).st_nlink else KEEP_DELETED_SECONDS
+        keep = KEEP_DELETED_SECONDS if self.is_deleted else KEEP_SECONDS
         return self.rotated and self.limit is None and time.monotonic() > self._grew_at + keep
 
     def close(self) -> None:
@@ -122,11 +141,26 @@ class Tail:
         if len(self._head) < min(self.offset, HEAD_BYTES):
             self._head = os.pread(self._fd, min(self.offset, HEAD_BYTES), 0)
 
+    def _whole(self, lines: bytes) -> bytes:
+        """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""
+        lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
+        if not lines:
+            return b""
+        columns, self._columns = self._columns, b""
+        return columns + (lines if lines.endswith(b"\n") else lines + b"\n")
 
-def _whole(lines: bytes) -> bytes:
-    """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""
-    lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
-    return lines if lines.endswith(b"\n") or not lines else lines + b"\n"
+    def _find_columns(self) -> bytes:
+        """Return the last line before the offset that names the columns of a W3C log; empty for other logs."""
+        end = self.offset if os.pread(self._fd, 1, 0) == b"#" else 0
+        while end:
+            begin = max(0, end - LONGEST_LINE_BYTES)
+            block = os.pread(self._fd, end - begin, begin)
+            place = block.rfind(b"\n" + NAMES_COLUMNS) + 1
+            if place or (not begin and block.startswith(NAMES_COLUMNS)):
+                line, newline, _ = os.pread(self._fd, BLOCK_BYTES, begin + place).partition(b"\n")
+                return line + newline
+            end = begin and begin + len(NAMES_COLUMNS)  # the line may stand across the border
+        return b""
 
 
 class Files:
@@ -162,11 +196,15 @@ class Files:
         for pattern in self._patterns:
             is_new = pattern in self._searched
             begun = 0
-            for path in _expand(pattern):
+            names = self._expand(pattern)
+            for path in names:
                 if found := self._find(path):
                     current[path] = file = _id(found)
                     if file not in self.tails:
-                        begun += bool(self._open(path, found, 0 if is_new else found.st_size)) and found.st_size > 0
+                        begun += self._begin(path, found, at_end=not is_new)
+            if not is_new and _could_search(pattern) and not any(map(os.path.lexists, names)):
+                hint = "is the name right? a file that appears there counts from its beginning"
+                self._report(f"missing {pattern}", f"no such log file yet: {pattern} ({hint})")
             if begun and not is_new:
                 what = f"{pattern} is" if begun == 1 else f"{begun:,} files of {pattern} are"
                 hint = f"fasthits warm --logs {shlex.quote(pattern)} counts what was there already"
@@ -178,12 +216,55 @@ class Files:
         for file, tail in self.tails.items():
             tail.rotated = file not in here
         self._starts = {file: start for file, start in self._starts.items() if file in here}
-        self.known = {
-            _id(found): found.st_size
-            for names in _rotated(current).values()
-            for name in names
-            if (found := _status(name)) and _id(found) not in self.tails
-        }
+        self._note_rotated()
+
+    def _expand(self, pattern: str) -> list[str]:
+        """Return the log files of *pattern*, without compressed files and rotated files of other log files, also of
+        those whose name is missing for a moment.
+        """
+        if not glob.has_magic(pattern):
+            return [pattern]
+        names = {name for name in glob.glob(pattern) if not name.endswith(COMPRESSED)}
+        return sorted(name for name in names if _unturned(name) not in names | self._paths)
+
+    def _begin(self, path: str, found: os.stat_result, at_end: bool) -> bool:
+        """Begin to read a file that was not followed; return whether lines were in it. If it begins like a followed
+        file of this name, it has lines that were read already.
+        """
+        before = [tail for tail in self.tails.values() if tail.path == path and tail.is_deleted]
+        tail = self._open(path, found, found.st_size if at_end else 0)
+        if not tail:
+            return False
+        for other in before:
+            if other.offset and tail.begins_like(other.position()):
+                tail.move_to(min(other.size, found.st_size))
+            elif other.offset and found.st_size * 2 >= other.offset:
+                hint = "if an editor saved it, its lines count twice, and fasthits check says so"
+                self._say(f"{path} was replaced by another file, which counts from its beginning ({hint})")
+        return found.st_size > 0
+
+    def _note_rotated(self) -> None:
+        """Note the sizes of the rotated files. Report those that grow, as only logs do that are written to."""
+        known: dict[FileId, int] = {}
+        for path, names in _rotated(self._paths).items():
+            for name in names:
+                if not (found := _status(name)) or (file := _id(found)) in self.tails:
+                    continue
+                known[file] = found.st_size
+                if found.st_size > self.known.get(file, found.st_size) and not self._is_copy(name):
+                    text = f"not followed, although it grows: {name} (it is named like a rotated file of {path}: "
+                    self._report(f"rotated {name}", f"{text}add --follow {shlex.quote(name)})")
+        self.known = known
+
+    def _is_copy(self, name: str) -> bool:
+        """Tell whether a file begins like a followed file: logrotate's copytruncate is copying it."""
+        with suppress(OSError), open(name, "rb") as file:
+            head = file.read(HEAD_BYTES)
+            return any(
+                each.head and fingerprint(head[: each.head]) == each.fingerprint
+                for each in (tail.position() for tail in self.tails.values())
+            )
+        return True
 
     def _follow_renames(self, renames: Iterable[tuple[str, str]]) -> None:
         """Find the files that were made and renamed since the last look."""
@@ -209,6 +290,7 @@ class Files:
         """
         self._searched |= set(patterns)
         positions = tuple(each for each in positions if any(fnmatchcase(each.path, name) for name in self._patterns))
+        self._paths |= {each.path for each in positions}
         for position in positions:
             if not self._reopen(position) and not self._take_copy(position):
                 self._say(
@@ -216,7 +298,7 @@ class Files:
                     "lines that it got later are not counted (repair the counters: fasthits warm)"
                 )
         self._let_go()
-        paths = {path for pattern in patterns for path in _expand(pattern)} | {each.path for each in positions}
+        paths = {path for pattern in patterns for path in self._expand(pattern)} | {each.path for each in positions}
         for path, names in _rotated(paths).items():
             for name in names:
                 found = _status(name)
@@ -260,7 +342,8 @@ class Files:
         """Return the status of *path*; None if it is not a file, with a report if the operator can mend that."""
         found = _status(path, lambda error: self._unreadable(path, error))
         if found and not stat.S_ISREG(found.st_mode):
-            self._report(f"special {path}", f"cannot follow, not a regular file: {path}")
+            hint = "name the file that the server writes to"
+            self._report(f"special {path}", f"cannot follow, not a regular file: {path} ({hint})")
             return None
         return found
 
@@ -287,8 +370,9 @@ class Files:
         return tail
 
     def _unreadable(self, path: str, error: OSError) -> None:
-        hint = "the follower's user must be able to read it: add the user to its group, often adm"
-        self._report(f"unreadable {path}", f"cannot read log file: {path} ({error.strerror}; {hint})")
+        hint = "; the follower's user must be able to read it: add the user to its group, often adm"
+        why = f"{error.strerror}{hint * isinstance(error, PermissionError)}"
+        self._report(f"unreadable {path}", f"cannot read log file: {path} ({why})")
 
     def hold(self, positions: Positions) -> None:
         """Keep files open until `resume`, because they may be deleted meanwhile."""
@@ -320,20 +404,27 @@ class Files:
                 tail.start_again()
                 return None
             self.drop(tail)
-        return None
+        return self._take_same(position, position.path)
 
     def _take_copy(self, position: Position) -> Tail | None:
         """Read the rest of a file from a copy in its folder, if there is one."""
-        for path in rotations(position.path) if position.head else ():
-            found = _status(path)
-            if not found or found.st_size < position.offset or _id(found) in self.tails:
-                continue
-            if tail := self._open(path, found, 0):
-                if tail.begins_like(position):
-                    tail.path, tail.origin, tail.rotated = position.path, position.file, True
-                    tail.move_to(position.offset)
-                    return tail
-                self.drop(tail)
+        for path in rotations(position.path):
+            if tail := self._take_same(position, path):
+                tail.rotated = True
+                return tail
+        return None
+
+    def _take_same(self, position: Position, path: str) -> Tail | None:
+        """Go on at *position* in another file, if it begins in the same way."""
+        found = _status(path)
+        if not position.head or not found or found.st_size < position.offset or _id(found) in self.tails:
+            return None
+        if tail := self._open(path, found, 0):
+            if tail.begins_like(position):
+                tail.path, tail.origin = position.path, position.file
+                tail.move_to(position.offset)
+                return tail
+            self.drop(tail)
         return None
 
     def _take_up(self, name: str, path: str, found: os.stat_result, positions: Positions) -> None:
@@ -387,14 +478,6 @@ def _neighbours(path: str) -> list[str]:
         return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
     except OSError:
         return []
-
-
-def _expand(pattern: str) -> list[str]:
-    """Return the log files of *pattern*, without compressed files and rotated files of other log files."""
-    if not glob.has_magic(pattern):
-        return [pattern]
-    names = {name for name in glob.glob(pattern) if not name.endswith(COMPRESSED)}
-    return sorted(name for name in names if _unturned(name) not in names)
 
 
 def _could_search(pattern: str) -> bool:

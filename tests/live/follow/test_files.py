@@ -148,6 +148,7 @@ def copytruncate(log: Path, copy: Path) -> None:
 
 
 def test_after_truncation_the_rest_is_read_from_the_copy(log: Path) -> None:
+    log.touch()
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -159,6 +160,7 @@ def test_after_truncation_the_rest_is_read_from_the_copy(log: Path) -> None:
 
 
 def test_a_truncated_file_that_is_longer_than_before_is_noticed(log: Path) -> None:
+    log.touch()
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -219,7 +221,7 @@ def test_a_path_that_is_not_a_file_is_reported_until_it_is_one(log: Path, make: 
     make(log)
     following = Following(log)
     assert following.lines() == []
-    assert following.said == [f"cannot follow, not a regular file: {log}"] * 2
+    assert following.said == [f"cannot follow, not a regular file: {log} (name the file that the server writes to)"] * 2
     log.unlink() if log.is_fifo() else log.rmdir()
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -274,8 +276,8 @@ def test_after_a_restart_the_rest_is_read_from_the_copy(log: Path) -> None:
 
 def test_after_a_kill_a_file_may_disappear_while_memcached_is_asked(log: Path) -> None:
     following = Following(log)
-    append(log, "one\n")
-    assert following.lines() == ["one"]
+    append(log, "one" * 9 + "\n")
+    assert following.lines() == ["one" * 9]
     append(log, "two\n")
     (position,) = (tail.position() for tail in following.files.tails.values())
     following.files.close()
@@ -377,3 +379,118 @@ def test_after_a_restart_a_file_that_is_no_longer_followed_is_left_alone(log: Pa
 def test_names_of_rotated_files_are_recognised(tmp_path: Path, name: str, is_rotated: bool) -> None:
     (tmp_path / name).touch()
     assert rotations(str(tmp_path / "a.log")) == ([str(tmp_path / name)] if is_rotated else [])
+
+
+def test_a_missing_log_is_named_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "site.log").touch()
+    patterns = [tmp_path / "ngnix" / "access.log", tmp_path / "*.lgo", tmp_path / "*.log"]
+    following = Following(*patterns)
+    assert [each.partition(" (")[0] for each in following.said] == [
+        f"no such log file yet: {pattern}" for pattern in patterns[:2]
+    ]
+    assert following.lines() == []
+    assert len(following.said) == 2
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_rotated_files_are_no_logs_while_the_name_of_the_log_is_missing(log: Path, restarts: bool) -> None:
+    for name in ("access.log-20261113", "access.log.2"):
+        append(log.with_name(name), "old\n")
+    append(log, "older\n")
+    following = Following(f"{log}*")
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    log.rename(log.with_name("access.log.1"))
+    if restarts:
+        following = following.again(f"{log}*")
+    assert following.lines() == []
+    append(log, "two\n")
+    assert following.lines() == ["two"]
+
+
+def replace_by_copy(log: Path) -> None:
+    """Give the log another inode, as `sed -i`, editors, a restored backup and a new number of its device do."""
+    copy = log.with_name("copy")
+    copy.write_bytes(log.read_bytes())
+    copy.rename(log)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_log_that_was_replaced_by_its_copy_goes_on(log: Path, restarts: bool) -> None:
+    log.touch()
+    following = Following(log)
+    append(log, "one\ntwo\n")
+    assert following.lines() == ["one", "two"]
+    replace_by_copy(log)
+    append(log, "three\n")
+    if restarts:
+        following = following.again(log)
+    assert following.lines() == ["three"]
+    append(log, "four\n")
+    assert (following.lines(), following.said) == (["four"], [])
+
+
+def test_lines_of_a_replaced_log_that_were_not_read_before_count_once(log: Path) -> None:
+    log.touch()
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    with log.open("a") as writer:
+        append(log, "two\n")
+        replace_by_copy(log)
+        writer.write("three\n")
+        writer.flush()
+        assert following.lines() == ["three", "two"]
+
+
+def test_an_edited_log_is_reported(log: Path) -> None:
+    log.touch()
+    following = Following(log)
+    append(log, "one\ntwo\n")
+    assert following.lines() == ["one", "two"]
+    copy = log.with_name("copy")
+    copy.write_bytes(b"One\ntwo\n")
+    copy.rename(log)
+    assert following.lines() == ["One", "two"]
+    assert following.said[0].startswith(f"{log} was replaced by another file, which counts from its beginning (if an")
+
+
+def test_a_log_that_is_named_like_a_rotated_file_is_reported_when_it_grows(log: Path) -> None:
+    other = log.with_name("access.8443.log")
+    log.touch()
+    other.touch()
+    following = Following(log.with_name("*.log"))
+    append(log, "one\n")
+    append(other, "two\n")
+    assert following.lines() == ["one"]
+    (said,) = following.said
+    assert said.startswith(f"not followed, although it grows: {other} (")
+    assert said.endswith(f"add --follow {other})")
+    assert Following(log.with_name("*.log"), other, known={}).lines() == ["one", "two"]
+
+
+def test_a_copy_that_is_being_made_is_not_reported(log: Path) -> None:
+    log.touch()
+    following = Following(f"{log}*")
+    append(log, "one\ntwo\n")
+    assert following.lines() == ["one", "two"]
+    for text in ("one\n", "two\n"):
+        append(log.with_name("access.log.1"), text)
+        assert following.lines() == []
+    assert following.said == []
+
+
+@pytest.mark.parametrize("beginning", ["#Fields: a b\n", "#Software: x\n#Fields: a\n1\n#Fields: a b\n"])
+def test_the_columns_of_a_w3c_log_are_known_after_a_restart(
+    log: Path, beginning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "LONGEST_LINE_BYTES", 16)
+    log.touch()
+    following = Following(log)
+    append(log, f"{beginning}1 2\n")
+    assert following.lines() == sorted([*beginning.split("\n")[:-1], "1 2"])
+    following = following.again(log)
+    append(log, "3 4\n")
+    assert following.lines() == ["#Fields: a b", "3 4"]
+    append(log, "5 6\n")
+    assert following.lines() == ["5 6"]

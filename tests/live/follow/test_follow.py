@@ -190,6 +190,10 @@ def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcache
     checked.launch()
     assert checked.wait() == 1
     assert "no folder for the state file" in checked.stderr
+    checked = follow(place, memcached, log, logs / "acces.log", args=("--check",))
+    checked.launch()
+    assert checked.wait() == 0
+    assert f"warning: no such log file yet: {logs}/acces.log (is the name right?" in checked.stderr
     follower.state.write_text("{")
     broken = follow(place, memcached, log)
     broken.launch()
