@@ -58,8 +58,8 @@ def conf(
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     patterns = logs or (choose_logs(_found()) if follow is None else [f"{follow}*"])
-    if others := [each for each in patterns if each == STDIN or is_url(each)]:
-        hint = "name the log that the web server writes: --logs PATTERN"
+    if others := [each for each in (*patterns, follow) if each == STDIN or is_url(each)]:
+        hint = "name the log that the web server writes"
         raise UsageError("conf is for log files of this machine", others[0], hint)
     if is_postgres(database):
         hint = "name a file, then replace it by your URL in the output"

@@ -460,6 +460,7 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--follow", "/var/log/*.log"),
         ("--follow", "/var/log"),
         ("--follow", ""),
+        ("--follow", "-"),
         ("--logs", "-"),
         ("--logs", "s3://logs/access.log*"),
         ("--database", "web1.hits"),
