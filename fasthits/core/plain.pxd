@@ -129,9 +129,14 @@ cdef inline bint take_bytes_sent(Cursor *line) noexcept nogil:
     return take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" ")
 
 
+cdef inline bint may_be_brace(char c) noexcept nogil:
+    """Tell whether a byte at an end of a line is a brace, or may stand beyond one: a blank, or of a byte-order mark."""
+    return <unsigned char>(<unsigned char>c - <unsigned char>b"!") >= <unsigned char>b"{" - <unsigned char>b"!"
+
+
 cdef inline bint may_hold_object(const char *start, const char *end) noexcept nogil:
     """Tell whether a line of text, of at least two bytes, may be glued to a JSON object."""
-    return start[0] == b"{" or (end - 1)[0] == b"}" or ((end - 1)[0] == b"\r" and (end - 2)[0] == b"}")
+    return may_be_brace(start[0]) or may_be_brace((end - 1 - ((end - 1)[0] == b"\r"))[0])
 
 
 cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, DayMemo *memo) noexcept nogil:

@@ -448,16 +448,17 @@ def test_the_core_and_the_rule_for_paths_agree_on_static_files(target: str) -> N
         assert table.filtered == ({"static": 1} if is_static(path) else {})
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_a_line_of_text_and_an_object_that_are_glued_together_are_no_hit(end: bytes) -> None:
+@pytest.mark.parametrize("begin", [b"", b" ", b"\0\0", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" \n", b"\0\r\n"])
+def test_a_line_of_text_and_an_object_that_are_glued_together_are_no_hit(begin: bytes, end: bytes) -> None:
     text = b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11; Linux x86_64)"'
     entry = b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request":"GET /j HTTP/1.1","status":200}'
     odd = text[:-1] + b' {}"'
     for first in (text, entry):
         compiled = CompiledRules(Rules())
         table = HitTable(rules=compiled.line_rules(compiled.detect(first, True) or ASSUMED))
-        for line in (text, entry, odd, text + entry, entry + text, text + b" {}", text):
-            table.feed(line + end)
+        lines = (text, entry, odd, text + entry, entry + text, text + b" {}", text)
+        table.feed(b"".join(begin + line + end for line in lines))
         assert (table.lines, table.hits, table.malformed) == (7, 5, 2)
 
 
