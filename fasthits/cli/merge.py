@@ -24,7 +24,7 @@ def merge(
         bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
     ] = False,
     partial: Annotated[
-        bool, Option("--partial", help="Keep a day even if a server's partial of that day is missing.")
+        bool, Option("--partial", help="Keep a day even if a server has no partial of that day, or only a part.")
     ] = False,
     replace: Annotated[
         bool, Option("--replace", help="Replace a day even if the partials have fewer hits than are kept.")
@@ -38,8 +38,8 @@ def merge(
 
     Run the first command on each server, next to its log, and the second on one machine. For each day, the sum of all
     servers replaces what the target has, so a second run changes nothing. A day is left unchanged, and the exit code
-    is 1, if a server has other days but not this one, or if the sum has fewer hits than are kept. Two counts
-    of one day of one server are an error, as they may be of two servers with one name.
+    is 1, if a server has other days but not this one, or only a part of it, or if the sum has fewer hits than are
+    kept. Two counts of one day of one server are an error, as they may be of two servers with one name.
     """
     from fasthits.daily.partials.merging import Servers, check_target, left_days
     from fasthits.daily.partials.merging import merge as merge_partials
@@ -54,7 +54,7 @@ def merge(
     left = list(left_days(result))
     for line in left:
         say(line)
-    if left or not quiet or result.missing or result.gaps:
+    if left or not quiet or result.missing or result.parts:
         _print_summary(result, len(files), to)
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
@@ -67,7 +67,7 @@ def _print_summary(result: "Merged", files: int, target: str) -> None:
 
     servers, partials = counted(len(result.servers), "server"), counted(files, "partial")
     say(f"{servers} in {partials}, {result.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s")
-    remarks = list(result.gaps)
+    remarks = [f"{day} is only a part: {'; '.join(result.parts[day])}" for day in result.days if day in result.parts]
     remarks += [f"{day} is without {', '.join(result.missing[day])}" for day in result.days if day in result.missing]
     for remark in remarks:
         echo(f"  {printable(remark)}", err=True)

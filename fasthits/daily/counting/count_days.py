@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
 DEFAULT_RULES = Rules()
+NOT_OVER = "the day was not over when it was counted"
 
 Taken = TypeVar("Taken")
 
@@ -50,7 +51,9 @@ class Counted(NamedTuple):
     days: list[date]
     """The days whose rows were taken. Without *as_part* a day that is not whole is not among them."""
     parts: dict[date, list[Gap]]
-    """The days that are not whole, each with the missing parts."""
+    """The days that are not whole, each with the missing parts; those of `unfinished` only if more is missing."""
+    unfinished: list[date]
+    """Those of *days* that were not over."""
     missing: dict[date, str]
     """The days without a file, each with the name of a file that is not there."""
     unseen: list[date]
@@ -80,6 +83,11 @@ class Counted(NamedTuple):
     left_out: Advice | None
     """Why a single rule filters all lines of the days, and what to type; None if it does not."""
 
+    def gaps(self) -> dict[date, list[str]]:
+        """Return what is missing of each day that is not whole, as text."""
+        found = {day: [gap.text for gap in gaps] for day, gaps in self.parts.items()}
+        return found | {day: [*found.get(day, []), NOT_OVER] for day in self.unfinished}
+
     def figures(self) -> dict[str, object]:
         """Return the figures of a summary, by name."""
         return {
@@ -92,7 +100,7 @@ class Counted(NamedTuple):
             "malformed": self.malformed,
             "spooled": self.spooled,
             "days": [str(day) for day in self.days],
-            "parts": {str(day): [gap.text for gap in gaps] for day, gaps in self.parts.items()},
+            "parts": {str(day): gaps for day, gaps in self.gaps().items()},
             "missing_servers": {str(day): names for day, names in self.missing_servers.items()},
         }
 
@@ -129,7 +137,7 @@ def count_days(
     field of the rules, or a pattern has a date and there are no *days*; FasthitsError when the temporary file has no
     room.
     """
-    compiled = CompiledRules(rules, keepers)
+    compiled, today = CompiledRules(rules, keepers), today or date.today()
     look_at = fleet.look_at_all if fleet else look_at_all
     sources = None if days is None else Sources(patterns, days, compiled, look_at)
     if sources and days and len(sources.missing) == len(days):
@@ -146,7 +154,7 @@ def count_days(
         raise read.damaged[next(iter(files))]
     if sources is None and raw.days_seen:
         sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # knows which days are whole
-    found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
+    found = _judge(sources, files, read, raw.days_seen, days, today)
     lines, hits, malformed = raw.lines, raw.hits, raw.malformed
     examples, advice = read.examples(), None
     if malformed > lines * BAD_SHARE:
@@ -171,6 +179,7 @@ def count_days(
         spooled=spooled,
         days=whole,
         parts=found.parts,
+        unfinished=[day for day in whole if day >= today],
         missing=found.missing,
         unseen=found.unseen,
         days_seen=found.days_seen,

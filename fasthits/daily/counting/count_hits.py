@@ -184,16 +184,11 @@ def _count_files(
     def take(_: object, rows: Rows) -> Rows:
         return _kept([rows], max_bytes) if fleet else rows  # a fleet's files are removed next
 
-    today = date.today()
     with fleet.working() if fleet else nullcontext():
-        found, rows = count_days(
-            days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, today=today, fleet=fleet
-        )
+        found, rows = count_days(days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, fleet=fleet)
     for error in found.damaged:
         if not isinstance(error, DamagedLogError):
             raise error
-    gaps = {day: [gap.text for gap in gaps] for day, gaps in found.parts.items()}
-    gaps |= {day: [*gaps.get(day, []), "it is not over"] for day in found.days if day >= today}
     return _Part(
         {"lines": found.lines, "hits": found.hits, "malformed": found.malformed},
         found.filtered,
@@ -201,7 +196,7 @@ def _count_files(
         found.examples,
         found.formats,
         found.days_seen,
-        gaps,
+        found.gaps(),
         [str(error) for error in found.damaged],
     )
 

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,8 +46,9 @@ class Merged(NamedTuple):
     missing: dict[date, list[str]]
     """The servers without a partial of a day; without *as_part* the day is left unchanged."""
     fewer: list[Fewer]
-    gaps: list[str]
-    """What is missing of a day of a server."""
+    parts: dict[date, list[str]]
+    """The days of which a server has only a part, each with what is missing; without *as_part* such a day is left
+    unchanged."""
     bytes: int
     seconds: float
 
@@ -103,14 +105,13 @@ class Servers:
         found = {day: [server for server in self.names if (server, str(day)) not in self._counts] for day in self.days}
         return {day: servers for day, servers in found.items() if servers}
 
-    def gaps(self, days: Sequence[date]) -> list[str]:
-        """Return the missing parts of *days* on single servers."""
-        return [
-            f"{day} of {server} is a part: {'; '.join(gaps)}"
-            for day in days
-            for server in self.names
-            if (found := self._counts.get((server, str(day)))) and (gaps := found.about["days"][str(day)]["gaps"])
-        ]
+    def parts(self) -> dict[date, list[str]]:
+        """Return the days of which a server has only a part, each with what is missing."""
+        parts: dict[date, list[str]] = {}
+        for (server, day), found in sorted(self._counts.items(), key=itemgetter(0)):
+            if gaps := found.about["days"][day]["gaps"]:
+                parts.setdefault(date.fromisoformat(day), []).append(f"{server}: {'; '.join(gaps)}")
+        return parts
 
     def rows(self, days: Sequence[date], workshop: Workshop, advance: Advance) -> MergedRows:
         """Return the rows of *days* of all servers."""
@@ -142,13 +143,14 @@ def merge(
 ) -> Merged:
     """Replace the days of the partials in *target* by the sum of all servers.
 
-    A day that a server has not, which has other days, stays as it was, unless *as_part*; so does, without *with_fewer*,
-    a day with fewer hits than *target* has. Raises TableError with nothing changed.
+    A day that a server has not, which has other days, or of which it has only a part, stays as it was, unless
+    *as_part*; so does, without *with_fewer*, a day with fewer hits than *target* has. Raises TableError with nothing
+    changed.
     """
     started = time.monotonic()
     target.check()
-    missing = servers.missing()
-    days = [day for day in servers.days if as_part or day not in missing]
+    missing, parts = servers.missing(), servers.parts()
+    days = [day for day in servers.days if as_part or not (day in missing or day in parts)]
     size = sum(found.size for found in servers.partials)
     advance = progress(size) if progress else lambda size: None
     rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
@@ -158,7 +160,7 @@ def merge(
     views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
     hits = sum(hits_of(views, done).values())
     return Merged(
-        servers.names, done, hits, replaced.rows, missing, replaced.fewer, servers.gaps(done), size,
+        servers.names, done, hits, replaced.rows, missing, replaced.fewer, parts, size,
         time.monotonic() - started,
     )  # fmt: skip
 
@@ -166,13 +168,18 @@ def merge(
 def left_days(result: Merged) -> Iterator[str]:
     """Yield a line for each reason why days were left unchanged, with what to type."""
     missing = {day: servers for day, servers in result.missing.items() if day not in result.days}
+    fewer = {fewer.day for fewer in result.fewer}
     by_servers: dict[str, list[date]] = {}
     for day, servers in missing.items():
-        if day not in {fewer.day for fewer in result.fewer}:
+        if day not in fewer:
             by_servers.setdefault(", ".join(servers), []).append(day)
     for names, days in by_servers.items():
         hint = "add it; --partial keeps the day without it"
         yield f"no partial of {names}, left unchanged: {name_days(days)} ({hint})"
+    for day, gaps in sorted(result.parts.items()):
+        if day not in result.days and day not in fewer:
+            hint = f"run fasthits rollup {day} again there; --partial keeps what is there"
+            yield f"not the whole day, left unchanged: {day}: {'; '.join(gaps)} ({hint})"
     if result.fewer:
         named = "; ".join(map(str, result.fewer[:NAMED_DAYS]))
         more = f"; and {len(result.fewer) - NAMED_DAYS} more days" * (len(result.fewer) > NAMED_DAYS)

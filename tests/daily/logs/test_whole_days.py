@@ -204,8 +204,10 @@ def test_a_part_of_today_is_kept_and_the_whole_day_replaces_it(tmp_path: Path) -
     log = write(tmp_path / "access.log", line("/a", midnight(TODAY)))
     write(tmp_path / f"{TODAY}.log", line("/a", midnight(TODAY)))
     for pattern in ("access.log", "%F.log"):
-        code, rows, said, _ = rolled(tmp_path, "today", "--logs", pattern)
+        code, rows, said, summary = rolled(tmp_path, "today", "--logs", pattern)
         assert (code, rows) == (0, {(str(TODAY), "/a"): 1})
+        assert summary["days"] == [str(TODAY)]
+        assert summary["parts"] == {str(TODAY): ["the day was not over when it was counted"]}
         assert f"  {TODAY} is not over: this is only a part of it\n" in said
     with log.open("ab") as more:
         more.write(line("/a", midnight(TODAY)) * 2)

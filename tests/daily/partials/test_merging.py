@@ -189,14 +189,33 @@ def test_a_forgotten_server_leaves_fewer_hits_and_the_day_stays(tmp_path: Path) 
     assert merged(tmp_path, "--replace")[:2] == (0, ["2026-03-12,/web1,1"])
 
 
-def test_a_missing_part_of_a_day_on_a_server_is_reported(tmp_path: Path) -> None:
+def test_a_part_of_a_day_of_a_server_is_not_taken_for_the_whole(tmp_path: Path) -> None:
     hit_table = HitTable()
     hit_table.add(DAY, b"/", 3)
     table = PartialTarget(tmp_path / "a.hits", [hits_layout()], Origin.of("web1", Rules()))
     table.replace([DAY], hit_table, figures={"parts": {str(DAY): ["its end is missing"]}})
     code, rows, said = merged(tmp_path, "--quiet")
+    assert (code, rows) == (1, [])
+    assert only_line(said.splitlines(keepends=True)[0].encode()) == (
+        "fasthits: not the whole day, left unchanged: 2026-03-12: web1: its end is missing "
+        "(run fasthits rollup 2026-03-12 again there; --partial keeps what is there)"
+    )
+    code, rows, said = merged(tmp_path, "--quiet", "--partial")
     assert (code, rows) == (0, ["2026-03-12,/,3"])
-    assert "  2026-03-12 of web1 is a part: its end is missing\n" in said
+    assert "  2026-03-12 is only a part: web1: its end is missing\n" in said
+
+
+def test_a_partial_of_an_unfinished_day_is_not_merged_as_the_whole_day(tmp_path: Path) -> None:
+    today = date.today()
+    write(tmp_path / "access.log", hit("/a", today))
+    done = fasthits("rollup", "today", "--logs", "access.log", "--to", "a.hits", "--server", "web1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    partial_of(tmp_path / "b.hits", "web2", {today: 2})
+    code, rows, said = merged(tmp_path)
+    assert (code, rows) == (1, [])
+    told = f"{today}: web1: the day was not over when it was counted"
+    assert said.startswith(f"fasthits: not the whole day, left unchanged: {told} (run fasthits rollup {today} again")
+    assert merged(tmp_path, "--partial")[:2] == (0, [f"{today},/web2,2", f"{today},/a,1"])
 
 
 def test_hours_add_up(tmp_path: Path) -> None:
