@@ -20,6 +20,8 @@ FIRST_MOMENTS = timedelta(seconds=10)
 """A day's file may have lines of so long into the next day; with cronolog these are some milliseconds."""
 SLOW_REQUESTS = timedelta(seconds=30)
 """If half of a file's first lines are earlier than so long before the day, the file is named for the day of its end."""
+BUSY_LINES = DETECTED_LINES // 2
+"""Only among so many first lines can slow requests be told from the few visitors of a quiet site."""
 
 CLOCK_SECONDS = 60.0
 """How much the clock of a store may be behind."""
@@ -49,6 +51,8 @@ class Extent(Record):
     """None if its first lines have no known format."""
     begin: datetime | None = None
     """The time of its first line; None if there is no time in its first lines."""
+    begun: datetime | None = None
+    """The same without the lines of slow requests, which began long before they were logged here."""
     middle: datetime | None = None
     """Half of its first lines are before this time."""
     start_hash: tuple[int, int] | None = None
@@ -75,8 +79,8 @@ class Extent(Record):
 
     @property
     def first_day(self) -> date:
-        """The day of its first line; `date.min` if it is unknown."""
-        return self.begin.date() if self.begin else date.min
+        """The day of its first line that is not of a slow request; `date.min` if it is unknown."""
+        return self.begun.date() if self.begun else date.min
 
     def is_before(self, day: date) -> bool:
         """Tell whether most of its first lines are from before *day*: more than slow requests explain."""
@@ -84,7 +88,7 @@ class Extent(Record):
 
     def start(self) -> float:
         """Return when it begins, in seconds since 1970; 0 if that is unknown."""
-        return self.begin.timestamp() if self.begin else 0.0
+        return self.begun.timestamp() if self.begun else 0.0
 
 
 def runs_on(end: datetime, day: date) -> bool:
@@ -133,8 +137,18 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
     found = list(timestamps(lines, log_format or ASSUMED, compiled))
     if not found:
         return Extent(log_file, log_format)
-    first = b"\n".join(lines)  # hash() differs from process to process
-    return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], (crc32(first), len(first)))
+    first, stamps = b"\n".join(lines), sorted(found)  # hash() differs from process to process
+    begun, middle = max(found[0], _begun(stamps)), stamps[len(stamps) // 2]
+    return Extent(log_file, log_format, found[0], begun, middle, (crc32(first), len(first)))
+
+
+def _begun(stamps: Sequence[datetime]) -> datetime:
+    """Return the first of *stamps*, which are in order, after those of slow requests: after a pause that is longer than
+    all the time from there on. In a log without such a pause that is the first of all."""
+    for at in range(len(stamps) - BUSY_LINES, 0, -1):
+        if stamps[at] - stamps[at - 1] > max(SLOW_REQUESTS, stamps[-1] - stamps[at]):
+            return stamps[at]
+    return stamps[0]
 
 
 def look_at_all(log_files: Sequence[LogFile], compiled: CompiledRules) -> list[Extent]:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from fasthits.daily.days import ONE_DAY
 from fasthits.daily.logs.extents import (
+    SLACK_SECONDS,
     Ends,
     Extent,
     Gap,
@@ -77,7 +78,9 @@ class RotatedLog:
             return
         first, last = self._in_order[0], self._in_order[-1]
         if first.first_day >= day and not self._is_all(day):
-            yield Gap(f"its beginning is missing: {first.name} begins at {_text(first.begin)}", self._hint(day))
+            yield Gap(f"its beginning is missing: {first.name} begins at {_text(first.begun)}", self._hint(day))
+        elif not first.is_before(day) and (older := self._older(day)):
+            yield Gap(f"its beginning is missing: it may be in {older}", self._hint(day))
         elif lost := self._lost(day):
             yield Gap(f"a file is missing: {lost}")
         end = ends.get(last.log_file)
@@ -95,12 +98,12 @@ class RotatedLog:
         """Yield remarks on *day*, which is whole."""
         first = self._in_order[0] if self._in_order else None
         if first and first.first_day == day:
-            yield f"{first.name} begins at {_text(first.begin)}: this is taken as the log's first day"
+            yield f"{first.name} begins at {_text(first.begun)}: this is taken as the log's first day"
 
     def span(self) -> str:
         """Return, as text, when the log begins and when it was last written."""
         written = datetime.fromtimestamp(max(each.modified for each in self._files))
-        begins = f"begins at {_text(self._in_order[0].begin)} and " if self._in_order else ""
+        begins = f"begins at {_text(self._in_order[0].begun)} and " if self._in_order else ""
         return f"{self.name} {begins}was last written at {_text(written)}"
 
     def is_absent(self, day: date, ends: Ends) -> bool:
@@ -143,6 +146,14 @@ class RotatedLog:
         """Return files of the log that no pattern names, but that may hold lines of *day*."""
         bound = earliest_start(day, self._in_order[0].begin)
         return [name for name, modified in self._others if modified >= bound]
+
+    def _older(self, day: date) -> str:
+        """Return a rotated file that no pattern names, and that was written to on *day*; "" if there is none.
+
+        So the first file began after it, and only slow requests are older.
+        """
+        bound = earliest_start(day, self._in_order[0].begin) + SLACK_SECONDS
+        return next((name for name, modified in self._others if modified >= bound and read_name(name).rotated), "")
 
     @cached_property
     def _others(self) -> list[tuple[str, float]]:

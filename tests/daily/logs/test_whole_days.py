@@ -138,6 +138,32 @@ def test_a_quiet_site_and_an_empty_live_file_are_whole_days(logs: Path, tmp_path
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
 
 
+def test_a_slow_request_before_the_day_does_not_show_its_beginning(logs: Path, tmp_path: Path) -> None:
+    """Apache logs it when it ends, with the time at which it began: after the rotation, into the next file."""
+    log = Rotated(logs, EARLY).write(STAMPS[-500:], RUN).log
+    write(log, line("/websocket", midnight(YESTERDAY) - timedelta(hours=2)), log.read_bytes())
+    os.utime(log, (RUN.timestamp(), RUN.timestamp()))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log")
+    assert (code, rows) == (1, {})
+    assert f"its beginning is missing: it may be in {logs}/access.log.1 (name all files of the log: --logs '" in said
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY}), said
+
+
+def test_a_slow_request_does_not_make_the_oldest_day_whole(tmp_path: Path) -> None:
+    oldest = every(1, midnight(YESTERDAY) + EARLY, midnight(TODAY) + EARLY)
+    slow = [midnight(YESTERDAY) - timedelta(hours=hours) for hours in (5, 2)]
+    write(tmp_path / "access.log.1", *(line("/a", at) for at in [*slow, *oldest]))
+    write(tmp_path / "access.log", line("/a", midnight(TODAY) + EARLY))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (1, {})
+    assert f"its beginning is missing: access.log.1 begins at {YESTERDAY} 06:25:00 (if older files were removed" in said
+    # A few visitors of a quiet site are no slow requests.
+    write(tmp_path / "access.log.1", *(line("/a", at) for at in [*slow, *oldest[::60]]))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 18}), said
+
+
 def test_the_first_day_of_a_log_is_whole_and_said_so(logs: Path, tmp_path: Path) -> None:
     first = midnight(YESTERDAY) + timedelta(hours=10, minutes=12)
     Rotated(logs, EARLY).log.write_bytes(b"".join(line("/a", at) for at in every(7, first, midnight(TODAY))))
