@@ -59,20 +59,33 @@ def read_name(name: str) -> LogName:
 
 
 def others_of(log: str, known: Collection[str]) -> list[tuple[str, float]]:
-    """Return the other files of a log in its folder, except those *known*, each with the time of its last change."""
+    """Return the other files of a log in its folder, except those *known* and compressed copies of these, each with the
+    time of its last change.
+
+    A pattern matches compressed files, too, so one that is not known beside its plain file is a copy.
+    """
     folder, file = os.path.split(log)
     stem = file.removesuffix(".log")
+    plain = {_plain(name) for name in known}
+
+    def is_other(name: str) -> bool:
+        is_known = name in known or (_plain(name) != name and _plain(name) in plain)
+        return not is_known and read_name(name).log == log
+
     if is_url(log):
         from fasthits.daily.logs.stores import match
 
         stored = match(f"{folder}/{stem}*", [""]) if "*" not in log else []  # none, if days have folders
-        return [
-            (each.name, each.modified) for each in stored if each.name not in known and read_name(each.name).log == log
-        ]
+        return [(each.name, each.modified) for each in stored if is_other(each.name)]
     others = []
     with suppress(OSError), os.scandir(folder or ".") as entries:  # files can be read in a folder that cannot be listed
         for entry in entries:
             name = os.path.join(folder, entry.name)
-            if entry.name.startswith(stem) and name not in known and read_name(name).log == log:
+            if entry.name.startswith(stem) and is_other(name):
                 others.append((name, entry.stat().st_mtime))
     return sorted(others)
+
+
+def _plain(name: str) -> str:
+    """Return the name that a file had before it was compressed."""
+    return name.removesuffix(suffix_of(name))

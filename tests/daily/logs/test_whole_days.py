@@ -1,5 +1,6 @@
 """Whether the files hold the whole day: names of logrotate and cronolog, missing files and servers, --partial."""
 
+import gzip
 import json
 import os
 from datetime import date, timedelta
@@ -195,6 +196,14 @@ def test_a_new_site_among_others_begins_on_its_first_day(logs: Path, tmp_path: P
     assert code == 0, said
     assert rows[str(YESTERDAY), "/a"] == OF_YESTERDAY + sum(at.date() == YESTERDAY for at in every(7, began, RUN))
     assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: this is taken as the log's first day" in said
+
+
+def test_a_compressed_copy_is_no_other_file_of_the_log(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", *(line("/a", at) for at in every(60, midnight(YESTERDAY), midnight(TODAY))))
+    write(tmp_path / "access.log.gz", gzip.compress(log.read_bytes()))
+    for pattern in ("access.log*", "access.log"):
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 24}), said
 
 
 def test_a_removed_rotated_file_is_reported(logs: Path, tmp_path: Path) -> None:
