@@ -53,15 +53,19 @@ def shown(line: bytes, characters: int = SHOWN_CHARACTERS) -> str:
 
 
 def only_reason(hits: int, filtered: dict[str, int]) -> str | None:
-    """Return the reason that alone filters all lines of the days that count; None if there are several, or hits.
+    """Return the only reason to name if there is no hit: that of most of the requests on the days that count. None if
+    there are hits.
 
-    Comments are no reason.
+    Comments are no reason. Other lines that are no requests are one only if there are no requests.
 
-    >>> only_reason(0, {"method": 40, "day": 7})
+    >>> only_reason(0, {"method": 40, "path": 7, "day": 99})
     'method'
     """
-    reasons = filtered.keys() - {"day", "comment"}
-    return next(iter(reasons)) if not hits and len(reasons) == 1 else None
+    if hits:
+        return None
+    reasons = {reason: lines for reason, lines in filtered.items() if reason not in ("day", "comment")}
+    requests = {reason: lines for reason, lines in reasons.items() if reason not in ("message", "target")}
+    return max(requests or reasons, key=reasons.__getitem__, default=None)
 
 
 _LOOKED_AT: dict[str, Callable[[ParsedLine], bytes | None]] = {
@@ -77,16 +81,40 @@ _LOOKED_AT: dict[str, Callable[[ParsedLine], bytes | None]] = {
 
 
 def left_out(reason: str, rules: Rules, lines: Iterable[ParsedLine | None]) -> Advice:
-    """Return why a rule leaves lines out, and how to count them. *lines* are some of them, if any are known.
+    """Return why a rule leaves lines out, and how to count them. Some of them may be among *lines*.
 
     >>> str(left_out("method", Rules(), []))
     'only GET counts (change --method)'
     """
-    look = _LOOKED_AT.get(reason)
-    found = Counter(value for line in lines if look and line and (value := look(line)) is not None)
+    look, reason_of = _LOOKED_AT.get(reason), _reason_of(rules)
+    some = (line for line in lines if look and line and reason_of(line) == reason)
+    found = Counter(value for line in some if look and (value := look(line)) is not None)
     values = [shown(value, 60) for value, _ in found.most_common(NAMED_VALUES)]
     the_log_has = f"; the log has {', '.join(values)}" * bool(values)
     return Advice([_why_left_out(reason, rules) + the_log_has], how_to_count(reason, rules, values))
+
+
+def _reason_of(rules: Rules) -> Callable[[ParsedLine], str | None]:
+    """Return the function that tells why a line is left out, as the core does, whatever its day; None for a hit."""
+    from fasthits.rules.bots import BOT, agent_verdict  # only lines that are left out need it
+    from fasthits.rules.paths import final_path
+
+    verdict, judge, statuses = agent_verdict(rules), final_path(rules), rules.live.statuses
+
+    def reason_of(line: ParsedLine) -> str | None:
+        if line.method.decode("latin-1") not in rules.methods:
+            return "method"
+        if line.target is None or not line.target.startswith((b"/", b"http://", b"https://")):
+            return "target"
+        if statuses is not None and line.status not in statuses:
+            return "status"
+        found = verdict(line.user_agent or b"-")
+        if found and not (found == BOT and rules.bots == "apart"):
+            return "bot" if found == BOT else "agent"
+        key = line.target if rules.keep_query else line.path or b""
+        return judge(b"- " * rules.by_host + key)[1]
+
+    return reason_of
 
 
 def _why_left_out(reason: str, rules: Rules) -> str:

@@ -168,12 +168,17 @@ def test_a_long_line_is_cut() -> None:
         (0, {"method": 3, "day": 9}, "method"),
         (0, {"method": 3, "day": 9, "comment": 4}, "method"),
         (1, {"method": 3}, None),
-        (0, {"method": 3, "bot": 1}, None),
+        (1, {"method": 3, "path": 9}, None),
+        (0, {"method": 1, "path": 3, "day": 9}, "path"),
+        (0, {"message": 9, "target": 5, "path": 3}, "path"),
+        (0, {"message": 9, "target": 5}, "message"),
         (0, {"day": 3}, None),
         (0, {}, None),
     ],
 )
-def test_a_rule_that_filters_all_lines_is_named(hits: int, filtered: dict[str, int], reason: str | None) -> None:
+def test_if_no_line_is_a_hit_the_rule_that_filters_most_is_named(
+    hits: int, filtered: dict[str, int], reason: str | None
+) -> None:
     assert only_reason(hits, filtered) == reason
 
 
@@ -205,6 +210,23 @@ def test_the_option_that_is_named_for_filtered_lines_makes_them_count(
     name = option.removeprefix("--")
     given = options | ({name: value[0]} if name in OPTIONS else {name.removeprefix("no-"): False})
     assert count_hits(line, **{name.replace("-", "_"): value for name, value in given.items()}).hits == 1
+
+
+def test_only_lines_that_a_rule_leaves_out_are_shown_for_it() -> None:
+    lines = {
+        "method": (hit("/post", method="POST"), "POST"),
+        "target": (hit("*"), "*"),
+        "status": (hit("/gone").replace(b" 200 ", b" 404 "), "404"),
+        "agent": (hit("/b").replace(b"Mozilla/5.0 (X11; Linux x86_64)", b"curl/8.0"), "curl/8.0"),
+        "bot": (GOOGLEBOT, "Googlebot/5.0 (X11; Linux x86_64)"),
+        "path": (hit("/admin"), "/admin"),
+        "static": (hit("/a.css"), "/a.css"),
+    }
+    rules = make_rules({"pages": True, "exclude-agent": ["curl"], "exclude-path": ["/admin"]})
+    log = b"".join(line for line, _ in lines.values())
+    parsed = list(parse_lines(log, CompiledRules(rules).line_rules(NAMES["combined"])))
+    for reason, (_, value) in lines.items():
+        assert left_out(reason, rules, parsed).misses[0].endswith(f"; the log has {value}")
 
 
 @pytest.mark.parametrize(

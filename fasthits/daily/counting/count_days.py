@@ -81,7 +81,7 @@ class Counted(NamedTuple):
     lacking: dict[str, Advice]
     """The files whose lines lack a field that the rules need, each with what to do."""
     left_out: Advice | None
-    """Why a single rule filters all lines of the days, and what to type; None if it does not."""
+    """If no line is a hit, why a rule filters most lines of the days, and what to type."""
 
     def gaps(self) -> dict[date, list[str]]:
         """Return what is missing of each day that is not whole, as text."""

@@ -10,7 +10,7 @@ from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
 from fasthits.display import printable
-from fasthits.rules.guidance import shown
+from fasthits.rules.guidance import only_reason, shown
 
 NAMED_GAPS = 3
 """The number of missing parts of a day that a message names."""
@@ -25,7 +25,7 @@ SHOWN_OF_LINE = 120
 WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
 
 FEW_LINES = 20
-"""On a quiet night, one rule may filter this many lines, and no others come."""
+"""On a quiet night, one rule may filter this many lines, and no hits come."""
 
 
 MANY_MALFORMED = 0.1
@@ -75,12 +75,12 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
     """Yield notes and warnings about the days that were counted: lines that do not count, parts of days, servers
     without a line.
 
-    Without *of_few_lines* it is no warning that a rule filters a few lines, and these are all.
+    Without *of_few_lines* it is no warning that a rule filters a few lines, and no line is a hit.
     """
-    others = sum(lines for reason, lines in found.filtered.items() if reason not in ("day", "comment"))
-    if found.left_out and (of_few_lines or others > FEW_LINES):
-        reason = next(iter(found.filtered.keys() - {"day", "comment"}))
-        yield f"warning: no hits, and {number_of(others, 'line')} filtered by one rule ({reason}): {found.left_out}"
+    reason = only_reason(found.hits, found.filtered)
+    lines = found.filtered[reason] if reason else 0
+    if found.left_out and (of_few_lines or lines > FEW_LINES):
+        yield f"warning: no hits, and {number_of(lines, 'line')} filtered by one rule ({reason}): {found.left_out}"
     if found.advice and found.days_seen:
         yield f"warning: {found.malformed:,} of {number_of(found.lines, 'line')} cannot be read; see the examples"
     for name, lack in found.lacking.items():

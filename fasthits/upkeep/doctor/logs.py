@@ -84,9 +84,11 @@ def parsed(setup: Setup, today: date) -> str:
     compiled.check(log_format)
     rejected = Counter[str]()
     compiled.finish(hit_table, rejected)
-    if reason := only_reason(hit_table.hits - rejected.total(), Counter(hit_table.filtered) + rejected):
+    filtered = Counter(hit_table.filtered) + rejected
+    if reason := only_reason(hit_table.hits - rejected.total(), filtered):
         advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
-        text = f"no hits in the first {len(lines)} lines, one rule filters them ({reason}): {advice.misses[0]}"
+        most = f"one rule filters {filtered[reason]} of them ({reason})"
+        text = f"no hits in the first {len(lines)} lines, {most}: {advice.misses[0]}"
         raise Finding(text, advice.remedy, Verdict.WARN)
     if lack := lacking(compiled, log_format, parse_lines(b"\n".join(lines), compiled.field_rules(log_format))):
         raise Finding(lack.misses[0], lack.remedy, Verdict.WARN)

@@ -124,6 +124,25 @@ def test_lines_without_a_field_that_the_rules_need_are_a_warning(quiet: list[str
         assert (code, warning.split(", or ")[0]) == (0, told.format("-" if options else "access.log"))
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--include-path", "/blgo/*"], "22 lines filtered by one rule (path): their paths are excluded or not i"),
+        (["--exclude-agent", "*"], "22 lines filtered by one rule (agent): their user agents are excluded or"),
+        (["--pages", "--include-path", "/b*"], "21 lines filtered by one rule (path): their paths are excluded or"),
+    ],
+)
+def test_a_rule_that_leaves_out_most_lines_of_a_day_without_hits_is_a_warning(
+    options: list[str], told: str, tmp_path: Path
+) -> None:
+    others = hit("/b", method="POST"), hit("*"), hit("/a").replace(b" 200 ", b" 404 ")
+    write(tmp_path / "access.log", hit("/a") * 21, *others)
+    code, said = roll_up(tmp_path, *options, "--quiet")
+    assert code == 0
+    (warning,) = [line for line in said if "warning:" in line]
+    assert warning.startswith(f"  warning: no hits, and {told}")
+
+
 def test_a_night_of_only_bots_prints_nothing_with_quiet(tmp_path: Path) -> None:
     bots = hit("/a").replace(b"Mozilla", b"Googlebot") * 20
     before, after = (hit("/b").replace(b"12/Mar", day) for day in (b"11/Mar", b"13/Mar"))
