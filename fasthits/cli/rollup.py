@@ -202,8 +202,7 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
     if referrers:
-        own = [host.lower().rstrip(".") for host in own_hosts]
-        layouts.append(referrers_layout(referrers is Referrers.FULL, own, rules.by_host))
+        layouts.append(referrers_layout(referrers is Referrers.FULL, own_hosts, rules.by_host))
     elif own_hosts:
         raise UsageError("--own-host needs --referrers", ", ".join(own_hosts), "add --referrers")
     if search_terms:

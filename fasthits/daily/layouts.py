@@ -151,10 +151,13 @@ HOURS = Layout(name="hours", texts=("date", "hour"), numbers=("views",), rows=_h
 
 
 def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_host: bool = False) -> Layout:
-    """Return the table of the sites, or with *full* the pages, that readers of a path came from, except *own_hosts*."""
-    from fasthits.rules.referrers import referrer_page, referrer_site
+    """Return the table of the sites, or with *full* the pages, that readers of a path came from, except *own_hosts*.
 
-    keep = partial(_referrer, referrer_page if full else referrer_site, tuple(own_hosts))
+    Raises UsageError for an own host that is no host.
+    """
+    from fasthits.rules.referrers import own_host, referrer_page, referrer_site
+
+    keep = partial(_referrer, referrer_page if full else referrer_site, tuple(map(own_host, own_hosts)))
     return _layout_beside("referrers", ("referrer",), keep, by_host)
 
 

@@ -4,12 +4,30 @@ import re
 from collections.abc import Collection
 
 from fasthits._parse import normalise
+from fasthits.errors import UsageError
 
 _REFERER = re.compile(
     rb"(?P<scheme>(?i:https?|android-app))://(?:[^/?#@]*+@)*+(?P<host>[\w.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d*+)?"
     rb"(?P<path>/[^?#]*+)?(?:[?#].*+)?",
     re.DOTALL,
 )
+_OWN_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:.]{2,45}\]", re.ASCII)
+_IN_ADDRESS = re.compile(r"(?:\w+://)?(?:[^/@]*@)?[*.]*(?P<host>\[[^]]*\]|[\w.-]*[\w-])\.?(?=[:/?#]|$)")
+
+
+def own_host(text: str) -> str:
+    """Return an own host as `referrer_site` compares it. Raises UsageError for a text that no host can match.
+
+    >>> own_host("Example.org.")
+    'example.org'
+    """
+    host = text.lower().rstrip(".")
+    if _OWN_HOST.fullmatch(host):
+        return host
+    found = [_IN_ADDRESS.match(word) for word in re.split(r"[,\s]+", host)]
+    hosts = [f"--own-host {each['host']}" for each in found if each and _OWN_HOST.fullmatch(each["host"])]
+    hint = f"try {' '.join(hosts)}" if hosts else "as browsers send it: example.org, or xn--bcher-kva.example"
+    raise UsageError("not a host", repr(text), hint)
 
 
 def referrer_site(referer: bytes, own_hosts: Collection[str]) -> str | None:

@@ -6,9 +6,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.rules.referrers import referrer_page, referrer_site
+from fasthits.errors import UsageError
+from fasthits.rules.referrers import own_host, referrer_page, referrer_site
 from fasthits.rules.searches import MAX_PARAMETERS, TERMS_CHARACTERS, find_search
 from tests.support.strategies import escape, escaped
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("https://Example.com/a.b", "try --own-host example.com"),
+        ("www.example.com,example.com", "try --own-host www.example.com --own-host example.com"),
+        ("*.example.com", "try --own-host example.com"),
+        (".example.com", "try --own-host example.com"),
+        (" example.com", "try --own-host example.com"),
+        ("example.com:443", "try --own-host example.com"),
+        ("https://me@[2001:db8::7]:443/", "try --own-host [2001:db8::7]"),
+        ("b\xfccher.example", "as browsers send it: example.org, or xn--bcher-kva.example"),
+        ("", "as browsers send it: example.org, or xn--bcher-kva.example"),
+    ],
+)
+def test_an_own_host_that_no_referer_can_have_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as error:
+        own_host(text)
+    assert str(error.value) == f"not a host: {text!r} ({hint})"
+
+
+def test_own_hosts_are_compared_without_case_and_final_dot() -> None:
+    hosts = ["example.com", "Example.com.", "localhost", "192.0.2.7", "[2001:DB8::7]", "a_b.example"]
+    assert [own_host(host) for host in hosts] == [
+        *("example.com", "example.com", "localhost", "192.0.2.7", "[2001:db8::7]", "a_b.example")
+    ]
+
 
 OWN = {"example.com", "localhost"}
 

@@ -412,6 +412,11 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--referrers"], 2, "standard output takes only one table: referrers (name a file"),
         (["--search-terms"], 2, "standard output takes only one table: searches"),
         (["--own-host", "x"], 2, "--own-host needs --referrers: x"),
+        (
+            ["--to", "x.db", "--referrers", "--own-host", "*.o.example"],
+            2,
+            "not a host: '*.o.example' (try --own-host o.example)",
+        ),
         (["--bots", "some"], 2, "invalid bots: 'some' (choose one of count, exclude, apart"),
         (["--not-found", "some"], 2, "invalid not-found: 'some' (choose one of count, apart)"),
         (["--not-found", "apart"], 2, "standard output takes only one table: not_found (name a file"),
