@@ -100,11 +100,17 @@ def kept(days: int) -> QuerySet:
 
 
 def candidates(objects: QuerySet, days: int, limit: int) -> list[Any]:
-    """Return the kept most read of *objects*, which may be few; what `most_read` finds if no list is kept yet."""
+    """Return the kept most read of *objects*, which may be few: of a longer list if parse_log has not run for days.
+
+    Without any list, return what `most_read` finds.
+    """
     if not has_history(objects.db):
         return []
-    found = _among_kept(objects.order_by(), days, limit)
-    return found or ([] if _find_list(objects.model, days) else _among_all(objects.order_by(), days, limit))
+    objects = objects.order_by()
+    if found := _among_kept(objects, days, limit):
+        return found
+    kept_list = _find_list(objects.model, days)
+    return _among_kept(objects, kept_list.days, limit) if kept_list else _among_all(objects, days, limit)
 
 
 class _List(NamedTuple):
@@ -113,12 +119,17 @@ class _List(NamedTuple):
     first: date
     size: int
 
+    @property
+    def days(self) -> int:
+        """The days that it has until today."""
+        return (first_day(0) - self.first).days
+
 
 def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
     """Return the most read of *objects*: from the kept list, or from a longer one, or by a sum over all."""
     if not has_history(objects.db):
         return []
-    found = _among_kept(objects, days, limit) if days in PERIODS else []
+    found = _among_kept(objects, days, limit)  # other days too: on the next day, a list of 7 days is that of 8
     if len(found) == limit:
         return found
     kept_list = _find_list(objects.model, days)

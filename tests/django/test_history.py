@@ -211,6 +211,27 @@ def test_other_periods_are_found_among_the_objects_of_a_longer_list(monkeypatch:
     assert found(30, 3) == ([b, a, c], False)
 
 
+def test_the_most_read_of_any_number_of_days_are_those_with_the_largest_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a kept list begins on the same day: the list of tomorrow, or on the day after a run."""
+    run = live.today()
+    ages = (0, 1, 2, 5, 6, 7, 8, 28, 29, 30, 31, 88, 89, 90, 91, 363, 364, 365, 366, 367)
+    objects = PressRelease.objects.bulk_create(PressRelease(title=str(age), slug=str(age)) for age in ages)
+    views = {obj: {run - timedelta(age): age + 1, run: 5 + age % 3} for age, obj in zip(ages, objects, strict=True)}
+    rows = ((obj, day, number) for obj, days in views.items() for day, number in days.items())
+    Hits.objects.bulk_create(Hits(content_object=obj, date=day, views=number) for obj, day, number in rows)
+    ranking.keep("default")
+    for ago in (0, 1, 2):
+        today = run + timedelta(ago)
+        monkeypatch.setattr(live, "today", lambda today=today: today)
+        near = {days + other for days in queries.PERIODS for other in (-2, -1, 0, 1, 2)} - {-1, 0}
+        for days in near if ago else range(1, 367):
+            first = today - timedelta(days)
+            sums = {obj: sum(number for day, number in read.items() if day >= first) for obj, read in views.items()}
+            best = sorted((obj for obj in objects if sums[obj]), key=lambda obj: (-sums[obj], obj.pk))[:15]
+            found = [(obj, getattr(obj, f"hits_{days}_days")) for obj in most_read(PressRelease, days=days, limit=15)]
+            assert found == [(obj, sums[obj]) for obj in best], (today, days)
+
+
 def test_a_run_for_an_old_day_keeps_the_lists_in_use(release: PressRelease, tmp_path: Path) -> None:
     read(release, {1: 5})
     ranking.keep("default")
@@ -231,6 +252,21 @@ def test_the_most_read_today_of_a_queryset_sum_no_objects(count_today: CountToda
     with CaptureQueriesContext(connection) as asked:
         assert most_read_today(PressRelease.objects.filter(slug="a")) == [release]
     assert "SUM(" not in str(asked.captured_queries)
+
+
+@pytest.mark.parametrize("ago", [0, 1, 2, 5, 100, 400])
+def test_the_most_read_today_are_found_when_parse_log_has_not_run_for_days(
+    count_today: CountToday, monkeypatch: pytest.MonkeyPatch, ago: int
+) -> None:
+    monkeypatch.setattr(ranking, "NEW_OBJECTS", 1)
+    release = read(PressRelease.objects.create(title="A", slug="a"), {ago + 1: 9})
+    PressRelease.objects.create(title="new", slug="new")
+    count_today(["/press/a/"])
+    today = live.today()
+    with monkeypatch.context() as at_the_run:
+        at_the_run.setattr(live, "today", lambda: today - timedelta(ago))
+        ranking.keep("default")
+    assert most_read_today(PressRelease) == [release]
 
 
 def test_most_read_of_a_multi_table_child() -> None:
