@@ -8,20 +8,15 @@ from typing import Any
 from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
-from django.db import models
 
 from fasthits.daily.days import ONE_DAY
 from fasthits.django import clock, live
 from fasthits.django.conf import KEYS, NAME, given, setting
-from fasthits.django.expressions import key_field
+from fasthits.django.expressions import TEXTS, has_key_of_history, key_field
 from fasthits.django.resolve import KEY_CHARACTERS
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding
-
-TEXTS = (models.CharField, models.TextField)
-KEY_FIELDS = (models.IntegerField, models.UUIDField, *TEXTS)
-"""Fields whose values have one text each, which every database makes of them."""
 
 
 @register()
@@ -72,7 +67,7 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """Return an error for each model with HitsMixin that has no page to count, or a key that the history cannot have.
+    """Return an error for each model with HitsMixin that has no page to count, or that cannot have a history.
 
     The page is that of ``get_absolute_url``. The history keeps each key as text, of up to KEY_CHARACTERS.
     """
@@ -85,7 +80,12 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
             hint = "Write the method. It returns the address of the object's page: the hits of that page are counted."
             text = f"{model.__name__} has HitsMixin, but no get_absolute_url()."
             errors.append(Error(text, hint=hint, obj=model, id="fasthits.E004"))
-        if not isinstance(key := key_field(model), KEY_FIELDS):
+        if not any(field.name == "hits" for field in model._meta.private_fields):
+            hint = "Rename that field: HitsMixin needs the name for the history, which is deleted with the object."
+            text = f"{model.__name__} has HitsMixin, and a field 'hits' of its own."
+            errors.append(Error(text, hint=hint, obj=model, id="fasthits.E006"))
+        key = key_field(model)
+        if not has_key_of_history(model):
             hint = "Give the model a primary key that is an integer, a UUID or text."
             text = f"{model.__name__} has HitsMixin, but its primary key is a {type(key).__name__}."
             errors.append(Error(text, hint=hint, obj=model, id="fasthits.E005"))

@@ -16,6 +16,10 @@ from fasthits.django import live
 
 TABLE = "fasthits_hits"
 
+TEXTS = (models.CharField, models.TextField)
+KEY_FIELDS = (models.IntegerField, models.UUIDField, *TEXTS)
+"""Fields whose values have one text each, which every database makes of them."""
+
 
 def first_day(days: int) -> date:
     """Return the first of the last *days* whole days before today.
@@ -60,6 +64,20 @@ def value_field(field: models.Field) -> models.Field:
     while field.is_relation:
         field = field.target_field
     return field
+
+
+def has_key_of_history(model: type[models.Model]) -> bool:
+    """Tell whether the history can have the primary keys of *model*.
+
+    A field that converts values of the database, such as django-hashid-field's, has another text in Python.
+    """
+    field = key_field(model)
+    return isinstance(field, KEY_FIELDS) and not hasattr(field, "from_db_value")
+
+
+def object_id(obj: models.Model) -> str | None:
+    """Return the `Hits.object_id` of an object, also if its UUID was given as text; None if it has no primary key."""
+    return None if obj.pk is None else str(key_field(obj.__class__).get_prep_value(obj.pk))
 
 
 def content_type_of(model: type[models.Model]) -> Subquery:

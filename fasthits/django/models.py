@@ -10,7 +10,7 @@ from django.db.models import Sum
 from django.utils.translation import gettext_lazy
 
 from fasthits.django import live
-from fasthits.django.expressions import first_day, has_history
+from fasthits.django.expressions import first_day, has_history, object_id
 from fasthits.django.queries import HistoryQuerySet, HitsQuerySet, annotation, with_hits
 from fasthits.django.relations import HitsRelation, ObjectOfHistory
 from fasthits.django.separate import ask_history
@@ -180,16 +180,16 @@ def with_views_by_day(objects: Iterable[T], days: int = 30) -> list[T]:
     """Return *objects* of one model as a list, each with what `views_by_day` needs: one query for all."""
     found = list(objects)
 
-    def read() -> dict[str, dict[date, int]]:
-        by_key = {str(obj.pk): _each_day(days) for obj in found}
-        rows = _history().of_model(type(found[0])).filter(object_id__in=by_key).last_days(days)
+    def read() -> dict[str | None, dict[date, int]]:
+        by_key = {object_id(obj): _each_day(days) for obj in found}
+        rows = _history().of_model(found[0].__class__).filter(object_id__in=by_key).last_days(days)
         for key, day, views in rows.order_by().values_list("object_id", "date", "views"):
             by_key[key][day] = views
         return by_key
 
     views = ask_history(read, {}) if found else {}
     for obj in found:
-        obj.__dict__[f"_hits_by_day_{days}"] = views.get(str(obj.pk), {})
+        obj.__dict__[f"_hits_by_day_{days}"] = views.get(object_id(obj), {})
     return found
 
 

@@ -23,6 +23,7 @@ from fasthits.django.expressions import (
     content_type_of,
     first_day,
     has_history,
+    object_id,
 )
 
 PERIODS = (1, 7, 30, 90, 365)
@@ -69,7 +70,7 @@ class HitsQuerySet(HistoryQuerySet):
 
     def for_object(self, obj: models.Model) -> "HitsQuerySet":
         """Return the rows of *obj*, newest first."""
-        return self.of_model(type(obj)).filter(object_id=str(obj.pk)).order_by("-date")
+        return self.of_model(obj.__class__).filter(object_id=object_id(obj)).order_by("-date")
 
     def between(self, first: date, last: date) -> "HitsQuerySet":
         """Return the rows from *first* to *last*, both included."""

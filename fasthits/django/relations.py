@@ -18,7 +18,7 @@ from django.db import models, router, transaction
 from django.db.models.signals import post_delete
 from django.utils.functional import cached_property
 
-from fasthits.django.expressions import has_history, history_model
+from fasthits.django.expressions import has_history, history_model, object_id
 from fasthits.django.separate import ask_history
 
 
@@ -27,7 +27,12 @@ class ObjectOfHistory(GenericForeignKey):
 
     def get_content_type(self, obj: Any = None, **others: Any) -> ContentType:
         """Return the content type of the model that has the history of *obj*."""
-        return super().get_content_type(**others) if obj is None else _content_type(type(obj))
+        return super().get_content_type(**others) if obj is None else _content_type(obj.__class__)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        """Set the object, and its key as the history has it."""
+        super().__set__(instance, value)
+        setattr(instance, self.fk_field, None if value is None else object_id(value))
 
 
 class HitsRelation(GenericRelation):
@@ -65,7 +70,7 @@ def _delete_history(sender: type[models.Model], instance: models.Model, using: s
         return  # the parent has the history
     tables = [apps.get_model("fasthits", name) for name in ("Hits", "MostRead")]
     database = router.db_for_write(tables[0])
-    key = str(instance.pk)
+    key = object_id(instance)
 
     def delete() -> None:
         if has_history(database):
@@ -99,9 +104,9 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
         def __init__(self, instance: Any) -> None:
             super(related, self).__init__()  # Django's own would look for a content type now
             field = relation.field
-            self.instance, self.pk_val = instance, instance.pk
+            self.instance, self.pk_val = instance, object_id(instance)
             self.model = relation.model
-            self.get_content_type = lambda obj: _content_type(type(obj))
+            self.get_content_type = lambda obj: _content_type(obj.__class__)
             self.content_type_field_name = field.content_type_field_name
             self.object_id_field_name = field.object_id_field_name
             self.prefetch_cache_name = field.attname

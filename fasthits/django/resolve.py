@@ -20,7 +20,7 @@ from django.utils import translation
 from django.utils.encoding import repercent_broken_unicode
 
 from fasthits.django.conf import setting
-from fasthits.django.expressions import history_model
+from fasthits.django.expressions import has_key_of_history, history_model, key_field
 from fasthits.django.sources import Lookup, Source, counts, source_of
 from fasthits.formats.escapes import unescape
 from fasthits.rules.rules import Rules
@@ -45,11 +45,17 @@ class ObjectKey(NamedTuple):
 
     @classmethod
     def of(cls, model: type[models.Model], key: Any) -> "ObjectKey":
-        """Return the key of the object of *model* with the primary key *key*. Raises ValueError for a key too long.
+        """Return the key of the object of *model* with the primary key *key*.
 
-        Databases differ: SQLite would store it, MySQL might cut it off, PostgreSQL would refuse the whole day.
+        Raises ValueError for an object without a key, and for a key that the history cannot have: too long, or of
+        another type. Databases differ: SQLite would store it, PostgreSQL would refuse the whole day.
         """
-        if len(text := str(key)) > KEY_CHARACTERS:
+        if key is None:
+            raise ValueError(f"the {model._meta.label} is not saved: it has no primary key")
+        if not has_key_of_history(model):
+            what = f"the primary key of the {model._meta.label} is a {type(key_field(model)).__name__}"
+            raise ValueError(f"{what}, and the history takes integers, UUIDs and text")
+        if len(text := str(key_field(model).get_prep_value(key))) > KEY_CHARACTERS:
             what = f"the primary key of the {model._meta.label} has {len(text)} characters"
             raise ValueError(f"{what}, and the history takes up to {KEY_CHARACTERS}")
         return cls(history_model(model), text)
@@ -112,7 +118,7 @@ class PathResolver:
             try:
                 obj = self.by_hand(path_info(path), matches[path]) if self.by_hand else None
                 if obj is not None:
-                    found[path] = ObjectKey.of(type(obj), obj.pk)
+                    found[path] = ObjectKey.of(obj.__class__, obj.pk)
             except (Http404, ObjectDoesNotExist):
                 pass
             except Exception as error:  # an error of the site's RESOLVER

@@ -135,12 +135,34 @@ def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
 
 
 @isolate_apps("tests.django_app")
+def test_a_field_in_the_place_of_the_history_is_an_error() -> None:
+    class Read(HitsMixin):
+        hits = models.PositiveIntegerField(default=0)
+
+        def get_absolute_url(self) -> str:
+            return "/"
+
+        class Meta:
+            app_label = "django_app"
+
+    assert checked(Read) == [("fasthits.E006", Read)]
+
+
+class ConvertedField(models.AutoField):
+    """Integers in the database, other objects in Python, as django-hashid-field has them."""
+
+    def from_db_value(self, value: int, *_: Any) -> str:
+        return f"x{value}"
+
+
+@isolate_apps("tests.django_app")
 def test_a_primary_key_that_the_history_cannot_have_is_named() -> None:
     """The text of some keys differs between Python and the database, so sums would silently be 0. Others are too
     long."""
     fields: list[tuple[Any, str | None]] = [
         (models.DecimalField(max_digits=5, decimal_places=2, primary_key=True), "E005"),
         (models.DateTimeField(primary_key=True), "E005"),
+        (ConvertedField(primary_key=True), "E005"),
         (models.BinaryField(primary_key=True), "E005"),
         (models.SmallAutoField(primary_key=True), None),
         (models.EmailField(primary_key=True), None),

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.template import engines
 from django.test.utils import CaptureQueriesContext
+from django.utils.functional import SimpleLazyObject
 
 from fasthits.django import live
-from fasthits.django.models import Hits, sum_hits, views_by_day, with_hits
+from fasthits.django.models import Hits, compare_hits, sum_hits, views_by_day, with_hits, with_views_by_day
 from tests.django_app.models import Note, Photo, PressRelease, Tag
+from tests.support.logger import DAY
 
 pytestmark = pytest.mark.usefixtures("tables")
 
@@ -98,6 +101,31 @@ def test_a_model_without_the_mixin_has_a_history_as_well() -> None:
     note = read(Note.objects.create(slug="a"), {1: 3, 9: 4})
     assert with_hits(Note.objects.all(), 7).get().hits_7_days == 3
     assert sum_hits(note) == 7
+
+
+@pytest.mark.parametrize("text", ["550e8400e29b41d4a716446655440000", "550E8400-E29B-41D4-A716-446655440000"])
+def test_a_uuid_given_as_text_is_the_same_key(text: str) -> None:
+    read(Photo(pk=text), {1: 9})
+    Photo.objects.create(pk=text)
+    photo = Photo(pk=text)
+    assert (photo.hits_total, Photo.objects.with_hits().get().hits_all_days, Photo.objects.get().hits_total) == (9,) * 3
+    assert [*views_by_day(with_views_by_day([photo], 1)[0], 1).values()] == [9]
+    Photo(pk=text).hits.create(date=DAY, views=5)
+    assert photo.hits_total == 14
+    photo.delete()
+    assert not Hits.objects.exists()
+
+
+def test_a_lazy_object_such_as_request_user_has_its_history(objects: list[Any]) -> None:
+    lazy = SimpleLazyObject(lambda: objects[1])
+    template = "{{ obj|hits:7 }} {% sparkline obj %}{% with change=obj|hits_change:7 %}{{ change.views }}{% endwith %}"
+    text = engines["django"].from_string("{% load fasthits %}" + template).render({"obj": lazy})
+    assert text.startswith("12 <figure")
+    assert text.endswith("7")
+    assert [hits.views for hits in Hits.objects.for_object(lazy)] == [5, 3, 4]
+    assert sum(views_by_day(with_views_by_day([lazy], 7)[0], 7).values()) == 12
+    assert compare_hits(lazy) == compare_hits(objects[1]) == (7, 0)
+    assert Hits.objects.create(date=DAY, content_object=lazy, views=1).content_object == objects[1]
 
 
 def test_an_object_has_one_row_a_day() -> None:

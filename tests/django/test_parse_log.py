@@ -17,13 +17,14 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, router
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.db import models as fields
+from django.test.utils import CaptureQueriesContext, isolate_apps, override_settings
 from django.urls import set_script_prefix
 
 from fasthits.django import history, models
 from fasthits.django.models import Hits
 from fasthits.rules.options import OPTIONS
-from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
+from tests.django_app.models import Day, Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line, access_lines
 from tests.support.processes import PROJECT
@@ -138,6 +139,44 @@ def test_an_object_whose_key_is_too_long_for_the_history_is_an_error_and_the_oth
         _, err = parse_log(access_lines(["/press/a/", "/255/", "/256/"]))
     said = "the primary key of the django_app.Tag has 256 characters, and the history takes up to 255"
     assert err == f"cannot resolve /256/: ValueError: {said}\n"
+    assert history_of(release) == {DAY: 1}
+
+
+def test_an_object_whose_key_the_history_cannot_have_is_an_error_and_the_others_are_saved(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
+    Day.objects.create(day=DAY, slug="a")
+
+    def find(path: str, match: Any) -> Any:
+        return {"/new/": PressRelease(slug="x"), "/day/": Day(day=DAY)}.get(path)
+
+    with override_settings(FASTHITS={"RESOLVER": find, "TIME_ZONE": "Europe/Berlin"}):
+        out, err = parse_log(access_lines(["/press/a/", "/days/a/", "/day/", "/new/"]))
+    of_days = "the primary key of the django_app.Day is a DateField, and the history takes integers, UUIDs and text"
+    unsaved = "the django_app.PressRelease is not saved: it has no primary key"
+    assert set(err.splitlines()) == {
+        f"cannot resolve /days/a/: ValueError: {of_days}",
+        f"cannot resolve /day/: ValueError: {of_days}",
+        f"cannot resolve /new/: ValueError: {unsaved}",
+    }
+    assert "1 hit of 1 object saved for 2026-03-12\n3 hits of 3 paths with no object\n" in out
+    assert history_of(release) == {DAY: 1}
+
+
+def test_an_object_with_a_composite_key_is_an_error_and_the_others_are_saved(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
+    composite = getattr(fields, "CompositePrimaryKey", None)  # since Django 5.2
+    if composite is None:
+        pytest.skip("this Django has no composite keys")
+    with isolate_apps("tests.django_app"):
+        columns = {"a": fields.IntegerField(), "b": fields.IntegerField(), "pk": composite("a", "b")}
+        meta = type("Meta", (), {"app_label": "django_app"})
+        pair = type("Pair", (fields.Model,), {"__module__": __name__, "Meta": meta} | columns)
+    find = {"/pair/": pair(a=1, b=2)}.get
+    with override_settings(FASTHITS={"RESOLVER": lambda path, match: find(path), "TIME_ZONE": "Europe/Berlin"}):
+        _, err = parse_log(access_lines(["/press/a/", "/pair/"]))
+    assert err.startswith("cannot resolve /pair/: ValueError: the primary key of the django_app.Pair is a Composite")
     assert history_of(release) == {DAY: 1}
 
 

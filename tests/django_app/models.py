@@ -70,6 +70,13 @@ class Note(models.Model):
     slug = models.SlugField(unique=True)
 
 
+class Day(models.Model):
+    """A model without HitsMixin, with a primary key that the history cannot have."""
+
+    day = models.DateField(primary_key=True)
+    slug = models.SlugField(unique=True)
+
+
 class Headline(PressRelease):
     """A proxy of a press release."""
 

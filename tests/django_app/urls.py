@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import DetailView, ListView, TemplateView, UpdateView, View
 
 from fasthits.django.resolve import counts
-from tests.django_app.models import Issue, Note, OldSlug, Photo, Place, PressRelease, Restaurant, Tag
+from tests.django_app.models import Day, Issue, Note, OldSlug, Photo, Place, PressRelease, Restaurant, Tag
 
 
 class BrokenConverter:
@@ -87,6 +87,7 @@ urlpatterns = [
     path("tags/<str:pk>", DetailView.as_view(model=Tag), name="tag"),
     path("issues/<int:year>/<int:issue>/", issue_page, name="issue"),
     path("notes/<slug:slug>/", DetailView.as_view(model=Note, slug_field="title")),  # an unknown field
+    path("days/<slug:slug>/", DetailView.as_view(model=Day)),
     path("places/<int:pk>/", DetailView.as_view(model=Place), name="place"),
     path("restaurants/<int:pk>/", DetailView.as_view(model=Restaurant), name="restaurant"),
     path("numbers/<int:pk>/", DetailView.as_view(model=PressRelease)),
