@@ -150,7 +150,7 @@ class NumberFromHistory(Coalesce):
 
     def convert_value(self, value: int | None, *_: Any) -> int:
         """Return the number of a row."""
-        return live.UNKNOWN if value is None else value
+        return live.UNKNOWN if value is None else int(value)  # PostgreSQL's sums are decimal numbers
 
 
 def has_history(database: str) -> bool:

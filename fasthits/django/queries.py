@@ -54,7 +54,7 @@ def with_hits(objects: QuerySet, days: int | None = None) -> QuerySet:
 
 def with_number(objects: QuerySet, name: str, query: QuerySet) -> QuerySet:
     """Return *objects*, each with the number that *query* finds in the history, or 0."""
-    return objects.annotate(**{name: NumberFromHistory(query)})
+    return objects.annotate(**{name: NumberFromHistory(query.query)})  # a query, not a queryset, can be pickled
 
 
 class HistoryQuerySet(models.QuerySet):

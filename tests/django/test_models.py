@@ -1,5 +1,6 @@
 """The history of objects: results of the managers and the mixin, and the number of their queries."""
 
+import pickle
 from datetime import timedelta
 from typing import Any
 
@@ -126,6 +127,21 @@ def test_a_lazy_object_such_as_request_user_has_its_history(objects: list[Any]) 
     assert sum(views_by_day(with_views_by_day([lazy], 7)[0], 7).values()) == 12
     assert compare_hits(lazy) == compare_hits(objects[1]) == (7, 0)
     assert Hits.objects.create(date=DAY, content_object=lazy, views=1).content_object == objects[1]
+
+
+def test_querysets_with_hits_can_be_pickled(objects: list[Any]) -> None:
+    model = type(objects[0])
+    for queryset in (with_hits(model.objects.all(), 7).with_hits(), Hits.objects.for_object(objects[0])):
+        again = pickle.loads(pickle.dumps(queryset))
+        assert list(again) == list(queryset)
+        lazily = queryset.all()
+        lazily.query = pickle.loads(pickle.dumps(queryset.query))
+        assert list(lazily) == list(queryset)
+
+
+def test_sums_are_integers_in_every_database(objects: list[Any]) -> None:
+    found = type(objects[0]).objects.with_hits(7).get(pk=objects[1].pk).hits_7_days
+    assert (found, type(found)) == (12, int)
 
 
 def test_an_object_has_one_row_a_day() -> None:
