@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from fasthits.daily.days import ONE_DAY
 from fasthits.django import clock, live
-from fasthits.django.conf import KEYS, NAME, given, setting
+from fasthits.django.conf import KEYS, NAME, given, setting, zone_doubt
 from fasthits.django.expressions import TEXTS, has_key_of_history, key_field
 from fasthits.django.resolve import KEY_CHARACTERS
 from fasthits.errors import FasthitsError, UsageError
@@ -63,6 +63,18 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
     except (FasthitsError, Finding):  # nothing to compare
         return []
     return [checks.Warning(difference[:1].upper() + difference[1:] + ".", id="fasthits.W002")] if difference else []
+
+
+@register()
+def check_machine_zone(**_: Any) -> list[CheckMessage]:
+    """Return a warning if FASTHITS has no TIME_ZONE, and the time zone of this machine may be another."""
+    try:
+        doubt = None if given().get("TIME_ZONE") else zone_doubt()
+    except UsageError:  # `check_settings` tells it
+        return []
+    hint = f'Set {NAME}["TIME_ZONE"] to the time zone of the web server.'
+    text = f"Today may be the wrong day: {doubt}. Days are those of /etc/localtime."
+    return [checks.Warning(text, hint=hint, id="fasthits.W004")] if doubt else []
 
 
 @register()

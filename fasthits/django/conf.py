@@ -1,7 +1,11 @@
 """The site's settings: the dict FASTHITS. Every key is optional."""
 
+import io
+import logging
 import os
+import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import tzinfo
 from functools import cache
 from pathlib import Path
@@ -20,6 +24,8 @@ from fasthits.live.servers import Server, TlsFiles, check_servers
 from fasthits.rules.config import load_config, put_before, read_rules
 from fasthits.rules.options import OPTIONS
 from fasthits.rules.rules import Rules
+
+log = logging.getLogger("fasthits.django")
 
 NAME = "FASTHITS"
 
@@ -114,35 +120,69 @@ def _rules_of_objects(options: Mapping[str, Any], config: Path | None = None) ->
 def machine_zone() -> tzinfo:
     """Return this machine's time zone. Django has replaced that of the process by its TIME_ZONE.
 
-    The process was started with a TZ, or the machine has a zone in /etc/localtime.
+    The process was started with a TZ, or the machine has a zone in /etc/localtime. `zone_doubt` tells if that may be
+    wrong.
     """
-    for name in (_first_environment().get("TZ", "").removeprefix(":"), "/etc/localtime"):
-        try:
-            if name.startswith("/"):
-                with open(name, "rb") as file:
-                    return ZoneInfo.from_file(file, key=os.path.realpath(name).partition("zoneinfo/")[2] or None)
-            if name:
-                return ZoneInfo(name)
-        except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
-            continue
-    return ZoneInfo("UTC")
+    tz = (_first_environment() or {}).get("TZ", "")
+    return _find_zone(tz) or _find_zone("/etc/localtime") or ZoneInfo("UTC")
 
 
-def _first_environment() -> dict[str, str]:
-    """Return the environment with which this process, or the parent that forked it, was started.
+def zone_doubt() -> str | None:
+    """Return why `machine_zone` may not be the time zone with which this process was started; None if it is."""
+    environment = _first_environment()
+    if environment is None:
+        return "the TZ of this process is unknown, because its environment cannot be read or was overwritten"
+    tz = environment.get("TZ", "")
+    return f"TZ is no time zone: {tz!r}" if tz and _find_zone(tz) is None else None
 
-    The reloader of ``runserver`` (RUN_MAIN) starts the server from a process in which Django has set TZ.
+
+def _find_zone(tz: str) -> tzinfo | None:
+    """Return the time zone of a TZ, which is a name, a file or a rule; None if it is none of them."""
+    name = tz.removeprefix(":")
+    try:
+        if name.startswith("/"):
+            with open(name, "rb") as file:
+                return ZoneInfo.from_file(file, key=os.path.realpath(name).partition("zoneinfo/")[2] or None)
+        return _zone(name) if name else None
+    except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
+        return None
+
+
+def _zone(name: str) -> tzinfo:
+    """Return the zone of a name, or of a rule of POSIX: ``Europe/Berlin``, ``HST10``, ``CET-1CEST,M3.5.0,M10.5.0/3``.
+
+    A rule ends the file of a zone (RFC 9636). So zoneinfo reads one in a file without anything else.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ValueError, KeyError):
+        block = b"TZif2" + bytes(15) + struct.pack(">6L", 0, 0, 0, 0, 1, 1) + bytes(7)  # UTC, without a name
+        with suppress(ValueError):
+            return ZoneInfo.from_file(io.BytesIO(2 * block + b"\n" + name.encode() + b"\n"), key=name)
+        raise
+
+
+def _first_environment() -> dict[str, str] | None:
+    """Return the environment with which this process, or the parent that forked it, was started; None if unknown.
+
+    setproctitle, which gunicorn uses, overwrites it. The reloader of ``runserver`` (RUN_MAIN) starts the server from a
+    process in which Django has set TZ.
     """
     process = os.getppid() if "RUN_MAIN" in os.environ else "self"
     try:
         raw = Path(f"/proc/{process}/environ").read_bytes()
     except OSError:
-        return {}
-    return dict(pair.split("=", 1) for pair in raw.decode("utf-8", "replace").split("\0") if "=" in pair)
+        return None
+    pairs = [pair.split("=", 1) for pair in raw.decode("utf-8", "replace").split("\0") if "=" in pair]
+    return dict(pairs) if pairs else None
 
 
 def _read_zone(value: Any) -> tzinfo:
-    return machine_zone() if value is None else ZoneInfo(value)
+    if value is not None:
+        return _zone(value)
+    if doubt := zone_doubt():
+        log.warning('today may be the wrong day: %s (set %s["TIME_ZONE"])', doubt, NAME)
+    return machine_zone()
 
 
 KEYS = {

@@ -1,9 +1,11 @@
 """The defaults of a site are right: the day, the rules, the addresses, the objects."""
 
+import ctypes
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,11 @@ subprocess.run([sys.executable, "-c", {child!r}], check=True)
         ("Asia/Tokyo", "Asia/Tokyo"),
         (":Asia/Tokyo", "Asia/Tokyo"),
         ("/usr/share/zoneinfo/Asia/Tokyo", "Asia/Tokyo"),
+        ("HST10", "HST10"),
+        (":<-10>10", "<-10>10"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "CET-1CEST,M3.5.0,M10.5.0/3"),
         ("no such zone", None),
+        ("CET-1CEST", None),
         ("../etc/passwd", None),
         ("", None),
     ],
@@ -81,6 +87,55 @@ def test_the_machines_time_zone(monkeypatch: pytest.MonkeyPatch, tz: str, zone: 
     of_machine = str(conf.machine_zone())
     monkeypatch.setattr(conf, "_first_environment", lambda: {"TZ": tz})
     assert str(conf.machine_zone()) == (zone or of_machine)
+
+
+def test_a_rule_as_time_zone_has_the_offsets_of_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = [datetime(2026, month, 29, 1, tzinfo=UTC).timestamp() for month in range(1, 13) if month != 2]
+    program = f"import time; print([time.localtime(at).tm_gmtoff for at in {moments}])"
+    for tz in ("HST10", "<-10>10", "CET-1CEST,M3.5.0,M10.5.0/3", "<+0330>-3:30"):
+        env = environment(new_mark(), {"TZ": tz})
+        done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
+        with override_settings(FASTHITS={"TIME_ZONE": tz}):
+            zone = conf.setting("TIME_ZONE")
+        assert (
+            done.stdout == f"{[int(datetime.fromtimestamp(at, zone).utcoffset().total_seconds()) for at in moments]}\n"
+        )
+
+
+def overwritten_environment() -> None:
+    """Overwrite the memory of the environment, as setproctitle does for gunicorn."""
+    fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
+    start, end = int(fields[47]), int(fields[48])  # env_start and env_end of proc(5)
+    ctypes.memset(start, 0, end - start)
+
+
+@pytest.mark.parametrize("tz", ["no such zone", None])
+def test_a_time_zone_that_cannot_be_found_out_is_told(tz: str | None) -> None:
+    program = f"""
+import ctypes
+from pathlib import Path
+from django.core.checks import run_checks
+from tests.django_app import settings
+del settings.FASTHITS["TIME_ZONE"]
+{inspect.getsource(overwritten_environment)}
+if {tz is None}:
+    overwritten_environment()
+import django; django.setup()
+from fasthits.django import live
+live.today()
+print([(message.id, message.msg) for message in run_checks() if message.id == "fasthits.W004"])
+"""
+    env = {"DJANGO_SETTINGS_MODULE": "tests.django_app.settings", "TZ": tz or "Pacific/Kiritimati"}
+    run = [sys.executable, "-c", program]
+    done = subprocess.run(run, cwd=PROJECT, env=environment(new_mark(), env), capture_output=True, text=True)
+    doubt = (
+        "TZ is no time zone: 'no such zone'"
+        if tz
+        else "the TZ of this process is unknown, because its environment cannot be read or was overwritten"
+    )
+    assert done.stderr == f'today may be the wrong day: {doubt} (set FASTHITS["TIME_ZONE"])\n'
+    text = f"Today may be the wrong day: {doubt}. Days are those of /etc/localtime."
+    assert done.stdout == f"{[('fasthits.W004', text)]}\n"
 
 
 def test_parse_log_says_that_the_log_has_another_time_zone(parse_log: ParseLog, release: PressRelease) -> None:
