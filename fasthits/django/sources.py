@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -104,7 +104,8 @@ def _find_source(view: Callable[..., Any], arguments: dict[str, Any]) -> Source 
         return "the view is a form, which is not the page of an object"
     if hasattr(view_class, "lookup_url_kwarg"):
         return _rest_source(view, view_class)
-    return _class_source(view_class, view.view_initkwargs, arguments)  # type: ignore[attr-defined]
+    initial = getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", {})  # initkwargs: of a ViewSet
+    return _class_source(view_class, initial, arguments)
 
 
 def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str, Any]) -> Source | str:
@@ -114,7 +115,7 @@ def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str
         return initial.get(name, getattr(view_class, name, default))
 
     queryset = option("queryset", None)
-    model = option("model", None) if queryset is None else queryset.model
+    model = option("model", None) if queryset is None else getattr(queryset, "model", None)
     if model is None and _overrides(view_class, "get_queryset"):
         try:
             model = _ask_queryset(view_class(**initial), arguments)
@@ -122,7 +123,7 @@ def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str
             return f"get_queryset() of the view fails without a request: {type(error).__name__}: {error}; {MARK}"
     if model is None and _overrides(view_class, "get_object"):
         return f"only get_object() of the view knows the object: {MARK}"
-    if model is None:
+    if not _is_model(model):
         return f"the view has no model: {MARK}"
     slug = (option("slug_field", "slug"), option("slug_url_kwarg", "slug"))
     primary_key = ("pk", option("pk_url_kwarg", "pk"))
@@ -151,6 +152,11 @@ def _ask_queryset(view: Any, arguments: dict[str, Any]) -> Any:
     return view.get_queryset().model
 
 
+def _is_model(found: Any) -> TypeGuard[type[models.Model]]:
+    """Tell whether what a view has for a model is one: other views use the same names for other things."""
+    return isinstance(found, type) and issubclass(found, models.Model)
+
+
 def _rest_source(view: Any, view_class: Any) -> Source | str:
     """Return the source of a view of Django REST framework."""
     actions = getattr(view, "actions", None)
@@ -158,8 +164,12 @@ def _rest_source(view: Any, view_class: Any) -> Source | str:
         return "the view shows a list"
     queryset = view.initkwargs.get("queryset", view_class.queryset)
     serializer = view.initkwargs.get("serializer_class", view_class.serializer_class)
-    model = getattr(getattr(serializer, "Meta", None), "model", None) if queryset is None else queryset.model
-    if model is None:
+    model = (
+        getattr(getattr(serializer, "Meta", None), "model", None)
+        if queryset is None
+        else getattr(queryset, "model", None)
+    )
+    if not _is_model(model):
         return f"the view has no queryset: {MARK}"
     return Source(
         model, queryset, (((view_class.lookup_field, view_class.lookup_url_kwarg or view_class.lookup_field),),)

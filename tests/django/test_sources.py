@@ -25,8 +25,9 @@ from django.views.generic import (
     View,
 )
 from django.views.generic.edit import FormMixin
-from rest_framework.generics import ListAPIView, RetrieveUpdateDestroyAPIView
-from rest_framework.viewsets import ModelViewSet
+from rest_framework.generics import ListAPIView, RetrieveAPIView, RetrieveUpdateDestroyAPIView
+from rest_framework.response import Response
+from rest_framework.viewsets import ModelViewSet, ViewSet
 
 from fasthits.django.explain import explain_path
 from fasthits.django.models import Hits
@@ -89,6 +90,21 @@ class ReleaseList(ListAPIView):
     queryset = PressRelease.objects.all()
 
 
+class PlainViewSet(ViewSet):
+    def retrieve(self, request: Any, slug: str) -> Any:
+        return Response(slug)
+
+
+class OtherModel(View):
+    """The page of a language model."""
+
+    model = "gpt"
+
+
+class OtherQueryset(RetrieveAPIView):
+    queryset = ("gpt",)
+
+
 def plain(request: HttpRequest, slug: str) -> HttpResponse:
     return HttpResponse(slug)
 
@@ -115,6 +131,9 @@ urlpatterns = [
     path("api/" + ARGUMENT, Releases.as_view({"get": "retrieve", "put": "update"})),
     path("api/release/<int:release>/", Release.as_view()),
     path("api/" + ARGUMENT + "list/", Releases.as_view({"get": "list"})),
+    path("plain-set/" + ARGUMENT, PlainViewSet.as_view({"get": "retrieve"})),
+    path("other-model/" + ARGUMENT, OtherModel.as_view()),
+    path("other-queryset/<int:pk>/", OtherQueryset.as_view()),
     path("api/", ReleaseList.as_view()),
 ]
 
@@ -152,6 +171,9 @@ REASONS = {
     "/release/7/delete/": "the view is a form, which is not the page of an object",
     "/release/7/list/": "the view shows a list",
     "/template/a/": "the view has no model: mark it with @counts(Model, field='argument')",
+    "/plain-set/a/": "the view has no model: mark it with @counts(Model, field='argument')",
+    "/other-model/a/": "the view has no model: mark it with @counts(Model, field='argument')",
+    "/other-queryset/1/": "the view has no queryset: mark it with @counts(Model, field='argument')",
     "/plain/a/": "the view is a function: mark it with @counts(Model, field='argument')",
     "/other/5/": "the URL gives number, and nothing that finds a django_app.PressRelease (see @counts)",
     "/joined/2026/3/11/jo/": "there is none: the view shows a auth.User with username='jo', date_joined__date=",
