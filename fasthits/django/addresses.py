@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.core.signing import BadSignature, Signer
 from django.utils.encoding import iri_to_uri
+from django.utils.functional import Promise
 
 from fasthits.django.conf import setting
 from fasthits.errors import UsageError
@@ -17,8 +18,11 @@ ADDRESS = re.compile("/|https?://", re.IGNORECASE)
 
 
 def path_of(page: Any) -> bytes:
-    """Return the path under which a page is counted. *page* is an object with ``get_absolute_url``, or an address."""
-    return counted_path(page if isinstance(page, str) else str(page.get_absolute_url()))
+    """Return the path under which a page is counted. *page* is an object with ``get_absolute_url``, or an address.
+
+    The address may be lazy, as that of ``reverse_lazy``.
+    """
+    return counted_path(str(page if isinstance(page, (str, Promise)) else page.get_absolute_url()))
 
 
 def counted_path(address: str, rules: Rules | None = None) -> bytes:

@@ -72,12 +72,18 @@ def hits_today(page: Any) -> int:
 
 
 def with_hits_today(objects: Iterable[T]) -> list[T]:
-    """Return *objects*, such as a queryset, as a list, each with its ``hits_today``: one round trip for all."""
+    """Return *objects*, such as a queryset, as a list, each with its ``hits_today``: one round trip for all.
+
+    Addresses, and rows of ``values()``, cannot have the attribute: they are returned as they are, with a warning.
+    """
     found = list(objects)
     paths = [_path_or_none(obj) for obj in found]
     views = read_today({path for path in paths if path is not None})
     for obj, path in zip(found, paths, strict=True):
-        obj.hits_today = UNKNOWN if path is None else views[path]  # type: ignore[attr-defined]
+        try:
+            obj.hits_today = UNKNOWN if path is None else views[path]  # type: ignore[attr-defined]
+        except AttributeError as error:
+            warn_once(type(obj), error)
     return found
 
 

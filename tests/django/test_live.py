@@ -15,6 +15,7 @@ from django.db import connection
 from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
+from django.urls import reverse_lazy
 
 from fasthits.django import live
 from fasthits.django.addresses import path_of, sign
@@ -232,6 +233,23 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
     page = Paginator(in_order, 2).page(2)
     with_hits_today(page)
     assert [photo.__dict__["hits_today"] for photo in page] == [1]
+
+
+def test_what_is_no_object_is_returned_as_it_is(
+    count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
+) -> None:
+    count_today(["/press/a/"])
+    for rows in (PressRelease.objects.values("slug"), PressRelease.objects.values_list("slug"), ["/press/a/"]):
+        assert with_hits_today(rows) == list(rows)
+        text = "{% for row in obj|with_hits_today %}{{ row }}[{{ row.hits_today }}]{% endfor %}"
+        assert render(text, rows).endswith("[]")
+    assert caplog.records
+
+
+def test_an_address_may_be_lazy(count_today: CountToday, release: PressRelease) -> None:
+    count_today(["/press/a/"] * 2)
+    assert live.hits_today(reverse_lazy("press_release", args=["a"])) == 2
+    assert render("{% hits_today obj %}", reverse_lazy("press_release", args=["a"])) == "2"
 
 
 @pytest.mark.parametrize("through", ["straight", PYMEMCACHE, PYLIBMC])
