@@ -174,9 +174,8 @@ def writing(url: str) -> Iterator[Postgres]:
             database.execute("SELECT set_config(?, ?, true)", [name, value])
         if database.execute("SELECT current_setting('synchronous_commit')").fetchone() == ("off",):
             database.execute("SET LOCAL synchronous_commit = on")  # a commit waits for the disk
+        check_schema(database)
         schema = "SELECT oid::bigint::int FROM pg_namespace WHERE nspname = current_schema()"
-        if database.execute(schema).fetchone() is None:
-            raise TableError("no schema for the tables", database.name, "set the user's search_path")
         database.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, ({schema}))")
         yield database
         try:
@@ -186,6 +185,14 @@ def writing(url: str) -> Iterator[Postgres]:
                 raise
             failed = "the connection was lost during the commit, so the days are either replaced or unchanged"
             raise TableError(failed, database.name, "run this again") from error
+
+
+def check_schema(database: Postgres) -> None:
+    """Raise TableError if the user's search_path names no schema, in which tables could be made."""
+    schema, user = database.execute("SELECT current_schema(), quote_ident(current_user)").fetchone() or (None, "")
+    if schema is None:
+        hint = f"name one: ALTER ROLE {user} SET search_path = public"
+        raise TableError("the user's search_path names no schema", database.name, hint)
 
 
 @contextmanager

@@ -52,18 +52,22 @@ _PATHS_STAY = "SELECT attnotnull FROM pg_attribute WHERE attrelid = to_regclass(
 
 
 def partitions_of(database: Postgres, table: str) -> Mapping[str, str]:
-    """Return the names of a table's partitions by day. Raises TableError if another program has made the table."""
+    """Return the names of a table's partitions by day. Raises TableError if another program has made the table.
+
+    The server writes the day in the user's DateStyle, and reads it in the same style.
+    """
     query = (
-        "SELECT substring(pg_get_expr(relpartbound, oid) from ?), oid::regclass::text FROM pg_class "
+        "SELECT substring(pg_get_expr(relpartbound, oid) from ?)::date, oid::regclass::text FROM pg_class "
         "WHERE oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(?))"
     )
-    found = database.execute(query, [r"^FOR VALUES IN \('(\d{4}-\d\d-\d\d)'\)$", table]).fetchall()
+    found = database.execute(query, [r"^FOR VALUES IN \('([\d./-]{10})'\)$", table]).fetchall()
     partitioned = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(?)"
     if database.execute(partitioned, [table]).fetchone() == (False,):
         raise TableError(f"another program has made the table {table}", database.name, "name another database")
     for day, name in found:
         if day is None:
-            raise TableError(f"another program has made the partition {name}", database.name, "drop it, or detach it")
+            hint = f"detach it: ALTER TABLE {table} DETACH PARTITION {name}"
+            raise TableError(f"another program has made the partition {name}", database.name, hint)
     return {day: name for day, name in found}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import referrers, sums
-from fasthits.daily.postgres.database import Postgres, looking, writing
+from fasthits.daily.postgres.database import Postgres, check_schema, looking, writing
 from fasthits.daily.removed_paths import remove_paths
 from fasthits.daily.sqlite.referrers import TEXTS
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
@@ -210,6 +210,7 @@ def _kept_hits(database: Postgres, layout: Layout, days: Sequence[date]) -> dict
 
 def _check_rights(database: Postgres, layouts: Sequence[Layout]) -> None:
     """Raise TableError if the user cannot make tables, or does not own the existing tables."""
+    check_schema(database)
     query = (
         "SELECT current_user, current_schema(), has_schema_privilege(current_schema(), 'CREATE'), "
         "(SELECT string_agg(relname, ', ') FROM pg_class "

@@ -35,8 +35,15 @@ def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -
     psql.execute("DROP TABLE hits_paths")
     replace(url, {MARCH[0]: {b"/": 1}})
     psql.execute("CREATE TABLE other PARTITION OF hits DEFAULT")
-    with pytest.raises(TableError, match="another program has made the partition other"):
+    with pytest.raises(TableError, match=r"the partition other: .*ALTER TABLE hits DETACH PARTITION other"):
         table.check()
+
+
+def test_a_search_path_without_a_schema_is_an_error_with_what_to_type(postgres: Postgres, url: str) -> None:
+    table = open_target(f"{url}&options=-csearch_path%3Dmissing")
+    for act in (table.check, lambda: table.replace(MARCH[:1], count({MARCH[0]: {b"/": 1}}))):
+        with pytest.raises(TableError, match=r"names no schema: .*ALTER ROLE fasthits SET search_path = public"):
+            act()
 
 
 @pytest.fixture

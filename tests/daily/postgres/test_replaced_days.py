@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from fasthits.daily.days import Range
 from fasthits.daily.past.history import History
 from fasthits.daily.targets.opening import open_target
@@ -29,6 +31,18 @@ def test_a_day_with_fewer_hits_stays_as_it_is_in_all_tables(url: str, psql: Conn
     assert replace(url, {MARCH[0]: {b"/": 4}}) == Replaced(0, [Fewer(MARCH[0], 4, 5)])
     assert replace(url, {MARCH[0]: {b"/": 4}, MARCH[1]: {b"/": 6}}) == Replaced(1, [Fewer(MARCH[0], 4, 5)])
     assert rows_of(psql) == [before[0], (str(MARCH[1]), "/", 6)]
+
+
+@pytest.mark.parametrize("style", ["ISO,MDY", "SQL,DMY", "SQL,MDY", "Postgres,DMY", "Postgres,MDY", "German"])
+def test_a_day_is_known_in_each_datestyle(style: str, url: str, psql: Connection) -> None:
+    """A user, a database or the environment may set it."""
+    replace(url, {MARCH[9]: {b"/": 5}})
+    styled = f"{url}&options=-cdatestyle%3D{style.replace(',', '%2C')}%20-cbytea_output%3Descape"
+    assert replace(styled, {MARCH[9]: {b"/": 4}}) == Replaced(0, [Fewer(MARCH[9], 4, 5)])
+    assert replace(styled, {MARCH[9]: {b"/": 6}, MARCH[10]: {b"/": 1}}) == Replaced(2, [])
+    open_target(styled).catch_up()
+    assert History(styled).views("/") == {MARCH[9]: 6, MARCH[10]: 1}
+    assert [row[:3] for row in sums_in(psql)] == [("2026-03-10", "", 6), ("2026-03-11", "", 1)]
 
 
 def test_an_empty_log_does_not_erase_a_day(url: str, psql: Connection, tmp_path: Path) -> None:
