@@ -98,6 +98,17 @@ def name_logs(pattern: str) -> str:
     return f"name log files with --logs {pattern}, a pattern in quotes: --logs 'access.log*'"
 
 
+def kept_day(text: object) -> date:
+    """Return the day of a kept row, which is written as ``2026-03-12``.
+
+    Raises ValueError or TypeError for anything else: other programs may have written the row.
+    """
+    day = date.fromisoformat(text)  # type: ignore[arg-type]
+    if day.isoformat() != text:
+        raise ValueError(f"{text} instead of {day}")
+    return day
+
+
 def parse_range(text: str, today: date) -> Range:
     """Return the days of a RANGE: a DATE, a month, a year, or from the first to the second of two of them.
 

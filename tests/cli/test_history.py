@@ -172,6 +172,7 @@ def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], 
     done = fasthits(*command, "--database", "other.db", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().startswith("fasthits: the database has invalid dates: other.db (")
+    assert b"; write dates as 2026-03-12, " in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

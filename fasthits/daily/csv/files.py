@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from fasthits._parse import LINE_BYTES
 from fasthits.daily.atomic import check_file, replacing
+from fasthits.daily.days import kept_day
 from fasthits.errors import TableError
 
 PIECE_BYTES = 1 << 20
@@ -26,6 +27,8 @@ DAY_CHARACTERS = len("2026-03-12")
 COLUMNS = ("date", "host", "path", "referrer", "engine", "terms", "views", "bots")
 """All columns that a file can have."""
 NUMBERS = ("views", "bots")
+_ANOTHER = "name another with --to"
+_REPAIR = "correct or remove the row, or restore a backup"
 
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, with four characters for each byte
 
@@ -120,7 +123,7 @@ class CsvFile:
         try:
             return sum(int(number) for row in rows for number in row[-self._numbers :])
         except ValueError as error:
-            raise TableError(f"CSV file has no number of views in a row of {block.day}", self.path) from error
+            raise TableError(f"CSV file has no number of views in a row of {block.day}", self.path, _REPAIR) from error
 
     def _old_blocks(self) -> Iterator[Block]:
         """Yield the rows of the file. Raise TableError unless they are sorted by day."""
@@ -133,7 +136,7 @@ class CsvFile:
                 for block in self._split_by_day(lines, number):
                     if block.day < before:
                         failed = f"CSV file is not sorted by date: {block.day} follows {before}"
-                        raise TableError(failed, self.path, "sort it, or name another with --to")
+                        raise TableError(failed, self.path, f"sort it, or {_ANOTHER}")
                     before = block.day
                     number += block.rows
                     yield block
@@ -146,6 +149,7 @@ class CsvFile:
         bare = _without_quoted(lines)
         rows = bare.count(b"\n")
         is_of_a_day = lines[DAY_CHARACTERS : DAY_CHARACTERS + 1] == b"," and bare.count(b"\n" + day + b",") == rows - 1
+        is_of_a_day = is_of_a_day and _is_day(day.decode(errors="replace"))
         has_all_fields = bare.count(b",") == rows * (len(self._columns) - 1)
         if is_of_a_day and has_all_fields and b'"' not in bare and b"\r" not in bare:
             return [Block(day.decode(), lines, rows)]
@@ -156,7 +160,10 @@ class CsvFile:
         for at, row in enumerate(rows, number):
             if len(row) != len(self._columns):
                 failed = f"CSV file has {len(row)} fields, not {len(self._columns)}, in row {at}"
-                raise TableError(failed, self.path)
+                raise TableError(failed, self.path, _REPAIR)
+            if not _is_day(row[0]):
+                hint = f"it has {row[0]!r}, perhaps from a spreadsheet; write dates as 2026-03-12, or {_ANOTHER}"
+                raise TableError(f"CSV file has no date YYYY-MM-DD in row {at}", self.path, hint)
         for day, group in groupby(rows, key=itemgetter(0)):
             written = [csv_line(row) for row in group]
             yield Block(day, b"".join(written), len(written))
@@ -164,7 +171,7 @@ class CsvFile:
     def _check_header(self, old: BinaryIO) -> None:
         first = old.readline().decode()
         if first and next(csv.reader([first])) != list(self._columns):
-            hint = f"with these options its first line must be {','.join(self._columns)}; name another with --to"
+            hint = f"with these options its first line must be {','.join(self._columns)}; {_ANOTHER}"
             raise TableError("not a CSV file of fasthits", self.path, hint)
 
     @contextmanager
@@ -213,6 +220,13 @@ def _without_quoted(lines: bytes) -> bytes:
     return re.sub(rb',"[^"]*(?:""[^"]*)*"(?=[,\n])', b",", lines) if b'"' in lines else lines
 
 
+def _is_day(text: str) -> bool:
+    try:
+        return bool(kept_day(text))
+    except ValueError:
+        return False
+
+
 def _cut(file: BinaryIO, size: int) -> None:
     file.seek(size)
     file.truncate()
@@ -259,7 +273,7 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
         for row in rows:
             if len(row) != len(columns):
                 failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num}"
-                raise TableError(failed, path)
+                raise TableError(failed, path, _REPAIR)
             yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
         text.detach()  # the caller closes the file
 

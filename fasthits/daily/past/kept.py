@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from fasthits._parse import add_sums, pack_sums
-from fasthits.daily.days import Range
+from fasthits.daily.days import Range, kept_day
 from fasthits.errors import TableError, UsageError
 from fasthits.rules.paths import is_static
 
@@ -399,9 +399,7 @@ def _given(host: str | None) -> list[str]:
 
 def _date_of(text: object, file: object) -> date:
     try:
-        day = date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
+        return kept_day(text)
     except (TypeError, ValueError) as error:
-        raise TableError("the database has invalid dates", file, str(error)) from error
-    if day.isoformat() != text:
-        raise TableError("the database has invalid dates", file, f"{text} instead of {day}")
-    return day
+        hint = f"{error}; write dates as 2026-03-12, restore a backup, or name another with --database"
+        raise TableError("the database has invalid dates", file, hint) from error

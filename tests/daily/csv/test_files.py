@@ -113,7 +113,10 @@ def test_blocks_of_one_day_are_copied_byte_for_byte(tmp_path: Path) -> None:
         (b"2026-03-11,/a,1\n2026-03-11,/a\n2026-03-11,/b,1\n", "has 2 fields, not 3, in row 3"),
         (b"2026-03-11,/a,1\n2026-03-11,/b,1,2\n2026-03-11,/a,1\n", "has 4 fields, not 3, in row 3"),
         (b"2026-03-11,/a,1\n2026-03-11,/\xff,1\n", "not a CSV file of fasthits"),
-        (b"2026-03-11,/a,1\n\n", "has 0 fields, not 3, in row 3"),
+        (b"2026-03-11,/a,1\n\n", "has 0 fields, not 3, in row 3: .* \\(correct or remove the row"),
+        (b"2026-03-11,/a,1\n3/10/2026,/a,1\n", "no date YYYY-MM-DD in row 3: .* \\(it has '3/10/2026'"),
+        (b"10.03.2026,/a,1\n10.03.2026,/b,1\n", "no date YYYY-MM-DD in row 2: .* write dates as 2026-03-12"),
+        (b"2026-02-30,/a,1\n", "no date YYYY-MM-DD in row 2"),
     ],
 )
 def test_an_invalid_csv_file_is_left_unchanged(
