@@ -5,6 +5,8 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -161,16 +163,23 @@ class StateFile:
 
 
 def check_place(path: str) -> str:
-    """Return the folder of a state file. Raises StateError if the file obviously cannot be there."""
+    """Return the folder of a state file. Raises StateError if the file obviously cannot be there, or be used."""
     folder = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise StateError("the state file is a folder", path, "name a file with --state FILE")
+    present = [name for name in (path, f"{path}.lock") if os.path.exists(name)]
+    for name in present:
+        if not stat.S_ISREG(os.stat(name).st_mode):
+            what = "a folder" if os.path.isdir(name) else "no regular file"
+            raise StateError(f"the state file is {what}", name, "name a file with --state FILE")
     if not os.path.isdir(folder):
         hint = f"make it: install -d -o USER {folder}; or name a file elsewhere with --state FILE"
         raise StateError("no folder for the state file", folder, hint)
     if not os.access(folder, os.W_OK | os.X_OK):
         is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
         raise _unwritable(path, folder, errno.EROFS if is_read_only else errno.EACCES)
+    for name in present:
+        if not os.access(name, os.R_OK if name == path else os.R_OK | os.W_OK):
+            hint = f"give it to the follower's user: chown USER {' '.join(map(shlex.quote, present))}"
+            raise StateError(f"cannot use the state file ({os.strerror(errno.EACCES)})", name, hint)
     return folder
 
 

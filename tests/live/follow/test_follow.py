@@ -161,6 +161,36 @@ def test_a_follower_reports_an_unreadable_log_until_it_is_readable(
         assert follower.stop() == 0
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+def test_state_files_that_root_has_left_are_named_with_what_to_do(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log, own = logs / "access.log", place / "own"
+    own.mkdir()
+    state, lock = own / "follow.state", own / "follow.state.lock"
+    with follow(place, memcached, log, args=("--state", str(state))) as trial:
+        assert trial.stop() == 0
+    shutil.chown(own, "nobody")
+    denied = "fasthits: cannot use the state file (Permission denied): "
+    remedy = "give it to the follower's user: chown USER"
+    args = ("--user", "nobody", "--state", str(state))
+    for given, said in (
+        ((), f"{state} ({remedy} {state} {lock})"),
+        ((state,), f"{lock} ({remedy} {state} {lock})"),
+    ):
+        for path in given:
+            shutil.chown(path, "nobody")
+        for check in ((), ("--check",)):
+            wrong = follow(place, memcached, log, args=(*args, *check))
+            wrong.launch()
+            assert wrong.wait() == 1
+            assert wrong.stderr == f"{denied}{said}\n"
+    shutil.chown(lock, "nobody")
+    with follow(place, memcached, log, args=args) as follower:
+        log.write_bytes(access_line("/a"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 1}))
+
+
 def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
     log, other = logs / "access.log", logs / "other.log"
     with follow(place, memcached, log) as follower:

@@ -113,6 +113,14 @@ def test_impossible_places_of_the_state_file_are_errors(tmp_path: Path) -> None:
         StateFile(str(tmp_path / "a" / "state"))
     with pytest.raises(StateError, match="is a folder"):
         StateFile(str(tmp_path))
+    with pytest.raises(StateError, match=r"the state file is no regular file: /dev/null .name a file with --state"):
+        StateFile("/dev/null")
+    assert not os.path.exists("/dev/null.lock")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(StateError, match=f"no regular file: {fifo}"):
+        StateFile(str(fifo))
+    assert os.listdir(tmp_path) == ["fifo"]
 
 
 def test_the_default_place_of_the_state_file(monkeypatch: pytest.MonkeyPatch) -> None:
