@@ -70,16 +70,16 @@ def _word(name: str, value: object) -> str:
 
 
 def _words(name: str, value: object) -> tuple[str, ...]:
-    """Return the strings of a list, or of a string with commas."""
-    words = value.split(",") if isinstance(value, str) else value
-    if not isinstance(words, list | tuple) or not all(isinstance(word, str) and word.strip() for word in words):
-        raise UsageError(f"{name} must be a list of strings", repr(value))
-    return tuple(word.strip() for word in words)
+    """Return the words of a string with commas, or of a list of such strings."""
+    return _globs(name, [word for text in _globs(name, value) for word in text.split(",")])
 
 
 def _globs(name: str, value: object) -> tuple[str, ...]:
-    """Return the globs of a list; a string is one glob, because a glob may hold commas."""
-    return _words(name, [value] if isinstance(value, str) else value)
+    """Return the strings of a list; a string is one glob, because a glob may hold commas."""
+    globs = [value] if isinstance(value, str) else value
+    if not isinstance(globs, list | tuple) or not all(isinstance(glob, str) and glob.strip() for glob in globs):
+        raise UsageError(f"{name} must be a list of strings", repr(value))
+    return tuple(glob.strip() for glob in globs)
 
 
 def _path_globs(name: str, value: object) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def _path_globs(name: str, value: object) -> tuple[str, ...]:
 
 def _methods(name: str, value: object) -> tuple[str, ...]:
     methods = _words(name, value)
-    for method in methods:
+    for method in methods or [""]:  # without a method nothing counts
         if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", method):  # RFC 9110, 5.6.2
             raise UsageError("invalid method", repr(method), "for example GET,POST")
     return tuple(method.upper() for method in methods)
@@ -105,9 +105,10 @@ def _statuses(name: str, value: object) -> frozenset[int]:
 
 
 def _query(name: str, value: object) -> bool | tuple[str, ...]:
-    if isinstance(value, bool) or value == "all":
-        return bool(value)
-    return _words(name, value)
+    if isinstance(value, bool):
+        return value
+    names = _words(name, value)
+    return names if "all" not in names else True
 
 
 def _one_of(words: object) -> Callable[[str, object], str]:
@@ -137,7 +138,7 @@ OPTIONS = {
         "the string of Apache's LogFormat or nginx's log_format: '%h %l %u %t \"%r\" %>s %b'.",
     ),
     "json-fields": Option(
-        *("json_fields", _json_fields, str, "KIND=NAME,..."),
+        *("json_fields", _json_fields, list[str], "KIND=NAME,..."),
         "Field names of JSON logs: path=request.uri. Needed only for names that no known server writes. "
         f"Kinds: {', '.join(JSON_KINDS)}.",
     ),
@@ -147,11 +148,11 @@ OPTIONS = {
         "a part with another option: --pages --method GET,POST.",
     ),
     "method": Option(
-        *("methods", _methods, str, "METHOD,..."),
+        *("methods", _methods, list[str], "METHOD,..."),
         "Count only requests with these methods: GET,POST. Default: GET. Upper and lower case are the same.",
     ),
     "status": Option(
-        *("statuses", _statuses, str, "STATUS,..."),
+        *("statuses", _statuses, list[str], "STATUS,..."),
         "Count only requests answered with these statuses: 200,304 or 2xx or 400-404. Default: any status.",
     ),
     "not-found": Option(
@@ -172,7 +173,7 @@ OPTIONS = {
         f"Do not count the files that pages load: {' '.join(STATIC_ENDINGS)}.",
     ),
     "keep-query": Option(
-        *("keep_query", _query, str, "[NAME,...]"),
+        *("keep_query", _query, list[str], "[NAME,...]"),
         "Keep the query in the path, as in /a?page=2: the whole query, or only these parameters: page,lang.",
     ),
     "fold-slash": Option(
@@ -224,7 +225,7 @@ def make_rules(options: Mapping[str, object]) -> Rules:
     """
     values = _read(options)
     exclude_bots = values.pop("exclude-bots", None)
-    if exclude_bots and values.get("bots", "exclude") != "exclude":
+    if exclude_bots is not None and "bots" in values and exclude_bots != (values["bots"] == "exclude"):
         raise UsageError("exclude-bots contradicts bots", values["bots"], "leave one out")
     if exclude_bots is not None:
         values.setdefault("bots", "exclude" if exclude_bots else "count")

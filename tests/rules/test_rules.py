@@ -264,12 +264,26 @@ def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
     assert make_rules(options) == rules
 
 
+def test_values_of_a_repeated_option_add_up() -> None:
+    repeated = {
+        "method": ["GET", "POST,HEAD"],
+        "status": ["2xx", "304,404"],
+        "keep-query": ["page", "lang,q"],
+        "json-fields": ["time=ts", "path=uri,method=m"],
+    }
+    assert make_rules(repeated) == make_rules({name: ",".join(values) for name, values in repeated.items()})
+    assert make_rules({"keep-query": ["page", "all"]}).keep_query is True
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"method": "GET POST"}, "invalid method: 'GET POST'"),
         ({"method": ""}, "method must be a list of strings: ''"),
         ({"method": 3}, "method must be a list of strings: 3"),
+        ({"method": []}, "invalid method: '' (for example GET,POST)"),
+        ({"status": []}, "invalid status: '' (for example 200,304 or 2xx or 400-404)"),
+        ({"method": ["GET,"]}, "method must be a list of strings: ['GET', '']"),
         ({"status": True}, "invalid status: 'True'"),
         ({"status": 20.5}, "status must be a list of statuses: 20.5"),
         ({"exclude-path": "admin/*"}, "no path can match exclude-path: admin/* (try /admin/* or *admin/*)"),
@@ -287,6 +301,7 @@ def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
         ),
         ({"bots": "hide"}, "invalid bots: 'hide' (choose one of count, exclude, apart"),
         ({"bots": "apart", "exclude-bots": True}, "exclude-bots contradicts bots: apart (leave one out)"),
+        ({"bots": "exclude", "exclude-bots": False}, "exclude-bots contradicts bots: exclude (leave one out)"),
         ({"format": ["combined"]}, "format must be a string: ['combined']"),
         ({"json-fields": "tme=ts"}, "json-fields has no kind 'tme'"),
         ({"json-fields": "time"}, "json-fields gives no name for time"),

@@ -19,7 +19,7 @@ from fasthits.records import replace
 from fasthits.rules.config import load_config
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import NOT_FOUND_STATUSES, STATIC_ENDINGS, STATUSES, Rules
-from tests.support.commands import fasthits, write
+from tests.support.commands import fasthits, hit, write
 from tests.support.reference import Counts, count
 
 DAY = date(2026, 3, 12)
@@ -397,6 +397,15 @@ EXAMPLES = {
     "exclude-agent": "UptimeRobot",
     "by-host": "//example.org/a",
 }
+
+
+def test_a_rule_that_is_given_twice_counts_both_values(tmp_path: Path) -> None:
+    lines = (hit(f"/{status}").replace(b" 200 ", b" %d " % status) for status in (200, 304, 404))
+    write(tmp_path / "access.log", *lines)
+    rollup = ("rollup", "2026-03-12", "--logs", "access.log", "--partial", "--to", "-")
+    for options in (["--status", "200", "--status", "304"], ["--status", "200,304"]):
+        done = fasthits(*rollup, *options, cwd=tmp_path)
+        assert done.stdout == b"date,path,views\n2026-03-12,/200,1\n2026-03-12,/304,1\n"
 
 
 def test_the_help_of_every_rule_has_an_example_that_works() -> None:

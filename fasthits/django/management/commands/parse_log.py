@@ -170,7 +170,7 @@ def _how_to_take(option: Option) -> dict[str, Any]:
     if option.kind is bool:
         return {"action": BooleanOptionalAction}
     if option.metavar and option.metavar.startswith("["):
-        return {"metavar": option.metavar.strip("[]"), "nargs": "?", "const": "all"}
+        return {"metavar": option.metavar.strip("[]"), "nargs": "?", "const": "all", "action": "append"}
     return {"metavar": option.metavar, "action": "append" if option.kind == list[str] else "store"}
 
 
