@@ -137,7 +137,7 @@ def rollup(
     in its line. The next day's file can hold such lines, too, because requests end after midnight: fasthits reads
     both files.
     """
-    from fasthits.daily.atomic import write_summary
+    from fasthits.daily.atomic import check_summary, write_summary
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets.opening import open_target
     from fasthits.daily.targets.refusals import days_left, needs_attention
@@ -153,6 +153,8 @@ def rollup(
     target = open_target(to, layouts, origin, max_bytes)
     wanted = parse_days(days, date.today())
     patterns = find_patterns(logs, wanted)
+    if summary is not None:
+        check_summary(summary)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with _workers(cluster, scratch, to) as fleet, progress_bar() as progress:
         result = roll_up(

@@ -6,11 +6,11 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EACCES, EEXIST, EISDIR, ELOOP, EWOULDBLOCK
+from errno import EACCES, EEXIST, EISDIR, ELOOP, ENOENT, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fasthits.errors import TableError
+from fasthits.errors import TableError, UsageError
 
 LOCK_SECONDS = 60.0
 """How long a process waits for another process that replaces the same file."""
@@ -179,6 +179,26 @@ def _remove_leftover(name: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_at(name, file.fileno()):
             name.unlink()
+
+
+def check_summary(file: Path) -> None:
+    """Raise TableError if no summary can be written to *file*, as far as that shows without writing; UsageError for
+    ``-``, which is standard output elsewhere."""
+    if str(file) == "-":
+        raise UsageError("not a file for the summary", file, "--summary /dev/stdout prints it")
+    try:
+        folder = resolve(file).parent
+        if file.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder; name a file with --summary FILE")
+        if file.exists() and not file.is_file():  # such as /dev/stderr
+            return
+        if not folder.is_dir():
+            raise FileNotFoundError(ENOENT, "no such folder; make it, or name another with --summary FILE")
+        if not os.access(folder, os.W_OK, effective_ids=True):
+            raise PermissionError(EACCES, "no permission to write to its folder; name another with --summary FILE")
+        check_start(file, SUMMARY_START)
+    except OSError as error:
+        raise TableError("cannot write summary", file, error.strerror or str(error)) from error
 
 
 def write_summary(file: Path, figures: Mapping[str, object]) -> None:

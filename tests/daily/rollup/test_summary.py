@@ -38,19 +38,26 @@ def test_line_numbers_are_those_of_the_file_whatever_thread_read_them(tmp_path: 
             assert [example.line for example in summary.counted.examples] == [700, 1500, 2300]
 
 
-def test_an_unwritable_summary_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "code", "told"),
+    [
+        ("no/s", 1, "cannot write summary: no/s (no such folder; make it, or name another with --summary FILE)"),
+        ("a.log/s.json", 1, "cannot write summary: a.log/s.json (Not a directory)"),
+        ("a.log", 1, "cannot write summary: a.log (it is another kind of file; name another)"),
+        ("-", 2, "not a file for the summary: - (--summary /dev/stdout prints it)"),
+        *(
+            (folder, 1, f"cannot write summary: {folder or '.'} (it is a folder; name a file with --summary FILE)")
+            for folder in ("", ".", "/")
+        ),
+    ],
+)
+def test_a_summary_that_cannot_be_written_is_an_error_and_no_day_is_replaced(
+    file: str, code: int, told: str, tmp_path: Path
+) -> None:
     write(tmp_path / "a.log", hit("/a"))
-    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", "--summary", "no/s.json", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: no/s.json (")
-
-
-@pytest.mark.parametrize("file", ["", ".", "/"])
-def test_a_summary_to_a_folder_is_an_error(file: str, tmp_path: Path) -> None:
-    write(tmp_path / "a.log", hit("/a"))
-    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", "--summary", file, cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: ")
+    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "x.csv", "--summary", file, cwd=tmp_path)
+    assert (done.returncode, done.stderr.decode()) == (code, f"fasthits: {told}\n")
+    assert os.listdir(tmp_path) == ["a.log"]
 
 
 def test_a_summary_may_go_to_a_special_file_or_through_a_link(tmp_path: Path) -> None:

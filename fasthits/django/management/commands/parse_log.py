@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import DatabaseError
 
-from fasthits.daily.atomic import write_summary
+from fasthits.daily.atomic import check_summary, write_summary
 from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
@@ -94,6 +94,8 @@ class Command(HitsCommand):
         wanted = parse_days(days, today())
         patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
         self._compare_clocks(patterns, wanted)
+        if summary:
+            check_summary(summary)
         parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
         self._publish(parsed)
         if summary:
