@@ -174,7 +174,12 @@ def has_date(pattern: str) -> bool:
         if field in _TIME_FIELDS:
             raise UsageError(f"PATTERN names the time of day with %{field}", pattern, "write * instead")
         if field not in _DATE_FIELDS and field != "%":
-            raise UsageError(f"PATTERN has no field %{field}", pattern, "write %% for a % in the name")
+            near = field.swapcase()
+            hint = f"did you mean %{near}?" if near in _DATE_FIELDS else "write %% for a % in the name"
+            raise UsageError(f"PATTERN has no field %{field}", pattern, hint)
+    if "**" in pattern:
+        hint = "* stands for one folder: --logs once for each level, with */ and with */*/"
+        raise UsageError("PATTERN has **", pattern, hint)
     if not re.fullmatch(r"[^\0\ud800-\udfff]+", pattern):  # surrogates: bytes of an argument that are not UTF-8
         raise UsageError("not a PATTERN", repr(pattern), "for example /var/log/apache2/%Y/%m/%d/access.log")
     return any(field != "%" for field in fields)

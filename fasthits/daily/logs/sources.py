@@ -1,6 +1,7 @@
 """The files of PATTERNs: the log files to read for some days, and the missing parts of each day."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME_LOGS = "name another log with --logs PATTERN or FASTHITS_LOGS"
 ONE_EACH = "neither commas nor spaces separate logs: --logs once for each log"
+ONLY_STARS = "only * stands for other characters; ?, [ ], { } and ~ do not"
 
 NAMED_FILES = 5
 """How many files a note names."""
@@ -121,7 +123,7 @@ class Sources:
         """Return hints for days without a file, and the days that have files."""
         there = sorted({day for each in self._dated for day in each.days_there(self._days[0])})
         hints = [f"there are files for {name_days(there)}"] if there else []
-        more = [ONE_EACH] if any(map(_is_list, self.missing.values())) else []
+        more = dict.fromkeys(hint for name in self.missing.values() for hint in _hints_of(name))
         return [*hints, *(each.span() for each in self._rotated[:1]), *more, NAME_LOGS]
 
 
@@ -130,13 +132,16 @@ def _find(pattern: str, days: Sequence[date]) -> logfiles.Found:
     name = pattern if pattern == STDIN else file_name(pattern, days[0])
     found = logfiles.search(name)
     if not found.files:
-        raise LogFileError(f"no log file for {name_days(days)}", name, ONE_EACH if _is_list(name) else NAME_LOGS)
+        raise LogFileError(f"no log file for {name_days(days)}", name, "; ".join([*_hints_of(name), NAME_LOGS]))
     return found
 
 
-def _is_list(pattern: str) -> bool:
-    """Tell whether a pattern that names nothing may be meant as several."""
-    return "," in pattern or " " in pattern
+def _hints_of(name: str) -> Iterator[str]:
+    """Yield what a pattern that names nothing may have been meant for: several, or a pattern of a shell."""
+    if re.search("[, ]", name):
+        yield ONE_EACH
+    if re.search(r"[?[{]|^~", name):
+        yield ONLY_STARS
 
 
 def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:

@@ -51,3 +51,22 @@ def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> 
         code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", several)
         assert (code, rows) == (1, {})
         assert "(neither commas nor spaces separate logs: --logs once for each log" in said
+
+
+def test_wildcards_of_a_shell_are_no_wildcards_and_a_message_says_so(tmp_path: Path) -> None:
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    write(tmp_path / "a1" / f"{YESTERDAY}.log", line("/a", noon))
+    write(tmp_path / "a1" / "b" / f"{YESTERDAY}.log", line("/a", noon))
+    for pattern in ("a?/%F.log", "a[01]/%F.log", "{a1,a2}/%F.log", "~/%F.log", "a?/access.log", "~/access.log"):
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert (code, rows) == (1, {})
+        assert "only * stands for other characters; ?, [ ], { } and ~ do not; name another log with --logs" in said
+    for pattern in ("**/%F.log", "a1/**/access.log"):
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert (code, rows) == (2, {})
+        assert said == (
+            f"fasthits: PATTERN has **: {pattern} "
+            "(* stands for one folder: --logs once for each level, with */ and with */*/)\n"
+        )
+    both = ["--logs", "*/%F.log", "--logs", "*/*/%F.log"]
+    assert rolled(tmp_path, "yesterday", *both)[:2] == (0, {(str(YESTERDAY), "/a"): 2})

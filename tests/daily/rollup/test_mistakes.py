@@ -25,6 +25,7 @@ from tests.support.processes import PROJECT
         ),
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
         (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (write *"),
+        (["--logs", "%Y-%m-%D.log"], 2, "PATTERN has no field %D: %Y-%m-%D.log (did you mean %d?)"),
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
         (["2026-03-12", "--logs", "a.log", "--to", "s3://logs/hits.csv"], 2, "not a TARGET: s3://logs/hits.csv (only"),
         (
