@@ -24,7 +24,11 @@ from fasthits.live.servers import TLS, Server
 CONNECT_SECONDS = 2.0
 """The limit for connecting to one address, and for its TLS handshake."""
 ANSWER_SECONDS = 2.0
-"""The limit for the answer to a question that changes nothing."""
+"""The limit for the answer to a question that changes nothing, and for a silence within a longer answer."""
+WHOLE_SECONDS = 10.0
+"""The limit for a whole answer, however often something comes."""
+ANSWER_BYTES = 1 << 26
+"""The longest answer to read. A thousand counters with the longest keys take 300 kB."""
 PROBE_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 """The least time between two attempts to connect to the same server."""
@@ -65,10 +69,10 @@ class Channel:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
-    def receive(self) -> bytes | None:
-        """Return the bytes that have come: None if there are none yet, ``b""`` at the end."""
+    def receive(self, size: int = RECV_BYTES) -> bytes | None:
+        """Return the bytes that have come, *size* at most: None if there are none yet, ``b""`` at the end."""
         try:
-            return self.socket.recv(RECV_BYTES)
+            return self.socket.recv(size)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
 
@@ -119,14 +123,50 @@ class Channel:
         except OSError:
             return False
 
-    def blocking(self, seconds: float) -> socket.socket:
-        """Return the socket for blocking use: each answer may take *seconds* at most."""
-        self.socket.settimeout(seconds)
-        return self.socket
-
     def close(self) -> None:
         """Close the connection, at once."""
         self.socket.close()
+
+
+class Conversation:
+    """A proved connection for questions that change nothing, one after the other; used like a blocking socket.
+
+    The answer to what was sent last has limits of time and of size. Each method raises OSError.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._until = 0.0
+        self._bytes = 0
+
+    def sendall(self, request: bytes, seconds: float = WHOLE_SECONDS, size: int = ANSWER_BYTES) -> None:
+        """Send *request*. Its answer may take *seconds*, and have *size* bytes."""
+        self._until, self._bytes = time.monotonic() + seconds, size
+        unsent = memoryview(request)
+        while unsent:
+            sent = self._channel.send(unsent)
+            unsent = unsent[sent:]
+            if not sent:
+                self._wait(select.POLLOUT)
+
+    def recv(self, size: int) -> bytes:
+        """Return what has come of the answer, *size* bytes at most; ``b""`` if the server has hung up."""
+        while (received := self._channel.receive(size)) is None:
+            self._wait(select.POLLIN)
+        self._bytes -= len(received)
+        if self._bytes < 0 or time.monotonic() > self._until:
+            raise TimeoutError("its answer does not end")
+        return received
+
+    def _wait(self, events: int) -> None:
+        try:
+            self._channel.wait(events, time.monotonic() + ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise TimeoutError(f"nothing within {ANSWER_SECONDS:g} s") from error
+
+    def close(self) -> None:
+        """Close the connection, at once."""
+        self._channel.close()
 
 
 def open_channel(server: Server) -> Channel:

@@ -8,19 +8,28 @@ do not know it. So once a path has been seen, this reads it by name all day.
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from socket import socket
 from urllib.parse import quote, unquote
 
 from fasthits.errors import MemcachedError
-from fasthits.live.connections import ANSWER_SECONDS, Connector, reason_of
+from fasthits.live.connections import (
+    ANSWER_BYTES,
+    ANSWER_SECONDS,
+    WHOLE_SECONDS,
+    Connector,
+    Conversation,
+    reason_of,
+)
 from fasthits.live.keys import figure_path
-from fasthits.live.memcached import BATCH_ROWS
+from fasthits.live.memcached import BATCH_ROWS, views_in
 from fasthits.live.statistics import FIGURES
 
 PIECE_BYTES = 1 << 20
+DUMP_SECONDS = 60.0
+DUMP_BYTES = 1 << 33
+"""The limits for a list of all keys. memcached writes about a million lines of 100 bytes a second."""
 BUSY_SECONDS = 0.05
 """The pause before another try while the server's only crawler works for another client."""
 REST_RATIO = 10
@@ -28,7 +37,9 @@ REST_RATIO = 10
 
 FIRST_DUMPS = 5
 END = b"END\r\n"
-_VALUE = re.compile(rb"VALUE (\S+) \d+ \d+\r\n(\d+) *\r\n")
+_PATH = rb"((?:%2F|https?%3A%2F%2F)(?:[!-$&-~]|%(?:2[1-9A-F]|[3-6][0-9A-F]|7[0-9A-E]))*+|%23[0-9a-f]{64})"
+"""An encoded path of `keys.hit_key`. Keys of other programs may hold other bytes, which `get` cannot ask for."""
+_VALUE = re.compile(rb"VALUE (\S+) \d+ \d+\r\n([^\r\n]*)\r\n")
 _UNKNOWN_WAY = "BADCLASS"
 _REFUSED = (b"BUSY", _UNKNOWN_WAY.encode(), b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")
 
@@ -36,11 +47,16 @@ _REFUSED = (b"BUSY", _UNKNOWN_WAY.encode(), b"ERROR", b"CLIENT_ERROR", b"SERVER_
 class CounterReader:
     """Reads the counters with one prefix from one server, over a connection that is made when needed and kept."""
 
-    def __init__(self, server: str, prefix: str) -> None:
+    def __init__(self, server: str, prefix: str, server_of: Callable[[str], str] | None = None) -> None:
+        """*server_of* returns the server of a key; if None, each key belongs to this server.
+
+        A counter of another server's key is left out. It is from a time when loggers had other servers.
+        """
         self.server = server
+        self._server_of = server_of or (lambda _: server)
         self._connector = Connector(server)
         self._prefix = prefix
-        self._connection: socket | None = None
+        self._connection: Conversation | None = None
         self._day = date.min
         self._paths: set[str] = set()
         self._listed: set[bytes] = set()
@@ -66,7 +82,8 @@ class CounterReader:
 
     def figures(self, day: date) -> dict[str, int]:
         """Return the figures of *day* that loggers have published to this server, by name. Raises MemcachedError."""
-        names = {f"{self._prefix}{day}{figure_path(name).decode('ascii')}": name for name in FIGURES}
+        keys = {f"{self._prefix}{day}{figure_path(name).decode('ascii')}": name for name in FIGURES}
+        names = {key: name for key, name in keys.items() if self._server_of(key) == self.server}
         with self._errors():
             return {names[key]: number for key, number in self._numbers(list(names))}
 
@@ -94,18 +111,20 @@ class CounterReader:
     def _dump(self, way: bytes) -> None:
         """Add the paths that the server lists."""
         started = time.monotonic()
-        head = quote(f"{self._prefix}{self._day}", safe="").encode()
-        path = re.compile(rb"^key=" + re.escape(head) + rb"(%2F[^ ]*|https?%3A%2F%2F[^ ]*|%23[0-9a-f]{64}) ", re.M)
+        head = f"{self._prefix}{self._day}"
+        quoted = re.escape(quote(head, safe="").encode())
+        path = re.compile(rb"^key=" + quoted + _PATH + rb" ", re.M)
         for lines in self._listed_keys(way):
             listed_now = set(path.findall(lines))
-            self._paths.update(unquote(each.decode("ascii")) for each in listed_now - self._listed)
+            new = (unquote(each.decode("ascii")) for each in listed_now - self._listed)
+            self._paths.update(each for each in new if self._server_of(head + each) == self.server)
             self._listed |= listed_now
         finished = time.monotonic()
         self._dump_at = finished + REST_RATIO * (finished - started)
 
     def _listed_keys(self, way: bytes) -> Iterator[bytes]:
         try:
-            yield from self._ask(b"lru_crawler metadump %b\r\n" % way)
+            yield from self._ask(b"lru_crawler metadump %b\r\n" % way, DUMP_SECONDS, DUMP_BYTES)
         except MemcachedError as error:
             if way == b"all" or not error.hint.startswith(_UNKNOWN_WAY):
                 raise
@@ -119,19 +138,22 @@ class CounterReader:
     def _numbers(self, keys: Sequence[str]) -> Iterator[tuple[str, int]]:
         """Yield each of *keys* that has a counter, with its value."""
         for start in range(0, len(keys), BATCH_ROWS):
-            request = f"get {' '.join(keys[start : start + BATCH_ROWS])}\r\n".encode("ascii")
-            for lines in self._ask(request):
-                yield from ((key.decode("ascii"), int(value)) for key, value in _VALUE.findall(lines))
+            batch = {key.encode("ascii"): key for key in keys[start : start + BATCH_ROWS]}
+            for lines in self._ask(b"get %b\r\n" % b" ".join(batch)):
+                for key, value in _VALUE.findall(lines):
+                    views = views_in(value)
+                    if key in batch and views is not None:
+                        yield batch[key], views
 
-    def _ask(self, request: bytes) -> Iterator[bytes]:
+    def _ask(self, request: bytes, seconds: float = WHOLE_SECONDS, size: int = ANSWER_BYTES) -> Iterator[bytes]:
         """Send *request* and yield the reply up to ``END`` in pieces of whole lines, of PIECE_BYTES or less.
 
         Raises MemcachedError when the server refuses, or is busy with another client's request for too long.
         """
         if self._connection is None:
-            self._connection = self._connector.connect().blocking(ANSWER_SECONDS)
+            self._connection = Conversation(self._connector.connect())
         give_up_at = time.monotonic() + ANSWER_SECONDS
-        self._connection.sendall(request)
+        self._connection.sendall(request, seconds, size)
         reply = b""
         while not reply.endswith(END):
             received = self._connection.recv(PIECE_BYTES)
@@ -140,12 +162,15 @@ class CounterReader:
             reply += received
             if reply.startswith(_REFUSED) and reply.endswith(b"\r\n"):
                 if not reply.startswith(b"BUSY") or time.monotonic() > give_up_at:
-                    raise MemcachedError("memcached does not list its keys", self.server, reply.decode("ascii").strip())
+                    said = reply.decode("ascii", "backslashreplace").strip()
+                    raise MemcachedError("memcached does not list its keys", self.server, said)
                 time.sleep(BUSY_SECONDS)
-                self._connection.sendall(request)
+                self._connection.sendall(request, seconds, size)
                 reply = b""
             elif len(reply) > PIECE_BYTES and not reply.endswith(END):
                 whole = reply.rfind(b"\n") + 1
+                if not whole:
+                    raise ConnectionResetError("its answer has no lines")
                 yield reply[:whole]
                 reply = reply[whole:]
         yield reply
@@ -156,8 +181,7 @@ class CounterReader:
             yield
         except OSError as error:
             self._drop()
-            late = f"nothing within {ANSWER_SECONDS:g} s" if isinstance(error, TimeoutError) else ""
-            raise MemcachedError("memcached does not answer", self.server, late or reason_of(error)) from error
+            raise MemcachedError("memcached does not answer", self.server, reason_of(error)) from error
         except BaseException:
             self._drop()
             raise

@@ -7,6 +7,7 @@ first one sets the time to live. Each command gets one line of reply, in order, 
 known. Both commands are in every version of the text protocol (memcached's doc/protocol.txt).
 """
 
+import re
 import select
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ from pymemcache.exceptions import MemcacheError
 from pymemcache.serde import pickle_serde
 
 from fasthits.errors import MemcachedError
-from fasthits.live.connections import ANSWER_SECONDS, Channel, Connector, prove, reach, reason_of
+from fasthits.live.connections import WHOLE_SECONDS, Channel, Connector, Conversation, prove, reach, reason_of
 from fasthits.live.keys import hit_key
 from fasthits.live.replies import COUNTED, Answer, Outcome, Replies
 from fasthits.live.servers import Server
@@ -40,6 +41,9 @@ IDLE_SECONDS = 1.0
 """After this time without an answer a connection must prove itself again: it may lead nowhere by now."""
 KNOWN_ROUTES = 1 << 17
 
+_VIEWS = re.compile(rb"[0-9]{1,20} *")
+"""A number of memcached. One that it has lowered keeps its length, with spaces (process_arithmetic_command)."""
+
 Row = tuple[date, bytes, int]
 """Day, path, views."""
 
@@ -53,13 +57,27 @@ def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
     with _reading(servers) as client:
         for start in range(0, len(keys), BATCH_ROWS):
             values |= client.get_many(keys[start : start + BATCH_ROWS])
-    try:
-        return {key: int(value) for key, value in values.items()}
-    except ValueError as error:
-        wrong = next(key for key, value in values.items() if not value.strip().isdigit())
-        raise MemcachedError(
-            "no number in counter", wrong, "something else uses this key; try another --prefix"
-        ) from error
+    views: dict[str, int] = {}
+    for key, value in values.items():
+        number = views_in(value)
+        if number is None:
+            raise no_number(key)
+        views[key] = number
+    return views
+
+
+def views_in(value: bytes) -> int | None:
+    """Return the views in the value of a counter, None for a value that no counter has.
+
+    >>> views_in(b"12"), views_in(b"-1"), views_in(b"1_0")
+    (12, None, None)
+    """
+    return int(value) if _VIEWS.fullmatch(value) else None
+
+
+def no_number(key: str) -> MemcachedError:
+    """Return the error for a counter's key with such a value."""
+    return MemcachedError("no number in counter", key, "something else uses this key; try another --prefix")
 
 
 def server_stats(server: str, which: str = "") -> dict[str, str]:
@@ -95,12 +113,14 @@ def read_as_django(servers: Sequence[str], key: str) -> object:
 def locked(servers: Sequence[str], key: str) -> Iterator[None]:
     """Hold *key* in memcached as a lock for all machines. Raises MemcachedError when another process holds it."""
     with _reading(servers) as client:
-        if not client.add(key, b"locked", expire=LOCK_SECONDS, noreply=False):
-            hint = f"or was killed less than {LOCK_SECONDS // 60} minutes ago"
-            raise MemcachedError("another process is at work", key, hint)
-        try:
-            yield
-        finally:
+        added = client.add(key, b"locked", expire=LOCK_SECONDS, noreply=False)
+    if not added:
+        hint = f"or was killed less than {LOCK_SECONDS // 60} minutes ago"
+        raise MemcachedError("another process is at work", key, hint)
+    try:
+        yield
+    finally:
+        with _reading(servers) as client:
             client.delete(key, noreply=False)
 
 
@@ -111,6 +131,9 @@ def _reading(servers: Sequence[str], **options: Any) -> Iterator[HashClient]:
         yield cluster
     except (OSError, MemcacheError) as error:
         raise MemcachedError("memcached does not answer", ", ".join(servers), reason_of(error)) from error
+    except (LookupError, ValueError) as error:  # pymemcache cannot read the answer
+        hint = "its answer is not that of memcached: check host and port"
+        raise MemcachedError("memcached does not answer", ", ".join(servers), hint) from error
     finally:
         cluster.close()
 
@@ -122,7 +145,7 @@ class _ProvedClient(Client):  # type: ignore[misc]
 
     def _connect(self) -> None:
         self.close()
-        self.sock = self.connector.connect().blocking(ANSWER_SECONDS)
+        self.sock = Conversation(self.connector.connect())
 
 
 def _cluster(servers: Sequence[str], **options: Any) -> HashClient:
@@ -163,8 +186,9 @@ class Delivery:
 class CounterStore:
     """Adds to the counters. Each server has one connection, which is made when needed and kept.
 
-    The store waits for a server that does not answer, because resent hits could count twice. It raises Abandoned when
-    the other end of the file descriptor *watch* is closed meanwhile.
+    With the file descriptor *watch*, the store waits for a server that does not answer, because resent hits could count
+    twice, and raises Abandoned when the other end of *watch* is closed meanwhile. Without it nobody could end that, so
+    a piece of a batch that is not answered within WHOLE_SECONDS leaves its hits in doubt.
     """
 
     def __init__(self, servers: Sequence[str], prefix: str, ttl: int, watch: int | None = None) -> None:
@@ -207,7 +231,7 @@ class CounterStore:
             f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n".encode("ascii")
             for key, (_, _, views) in keyed
         ]
-        answers, begun = pipeline.exchange(requests)
+        answers, begun, end = pipeline.exchange(requests)
         name = pipeline.server
         for (key, row), answer in zip(keyed, answers, strict=False):
             if answer is COUNTED:
@@ -225,7 +249,7 @@ class CounterStore:
                 )
         if begun > len(answers):
             delivery.in_doubt += sum(row[2] for _, row in keyed[len(answers) : begun])
-            delivery.problems["lost"] = f"connection to memcached lost before it answered: {name}"
+            delivery.problems["lost"] = f"{end}: {name}"
         delivery.returned += [row for _, row in keyed[begun:]]
 
 
@@ -234,6 +258,7 @@ class _Pipeline:
 
     def __init__(self, server: Server, watch: int | None) -> None:
         self.server = server
+        self._seconds = WHOLE_SECONDS if watch is None else float("inf")
         self._connector = Connector(server, watch)
         self._channel: Channel | None = None
         self._answered_at = 0.0
@@ -275,22 +300,26 @@ class _Pipeline:
             self._channel.close()
             self._channel = None
 
-    def exchange(self, requests: Sequence[bytes]) -> tuple[list[Answer], int]:
+    def exchange(self, requests: Sequence[bytes]) -> tuple[list[Answer], int, str]:
         """Send *requests*, of two commands each; return the answers in order, and how many requests were begun.
 
+        If the answers are fewer than the requests begun, the text tells why.
+
         At most two pieces are in flight: the next piece goes when the first is answered, and none after an answer that
-        leaves doubt. If the answers are fewer than the requests begun, the connection was lost. This sends and reads in
-        turns as the socket allows, so that neither side can fill up and wait for the other.
+        leaves doubt. This sends and reads in turns as the socket allows, so that neither side can fill up and wait for
+        the other.
         """
         channel, replies = self._channel, Replies()
         assert channel is not None, "connect() comes first"
         answers = replies.answers
         unsent = memoryview(b"")
         begun = go_on_at = 0
+        until, end = float("inf"), "connection to memcached lost before it answered"
         while len(answers) < begun or (replies.trusted and begun < len(requests)):
             if not unsent and replies.trusted and begun < len(requests) and len(answers) >= go_on_at:
                 go_on_at, begun = begun, _end_of_piece(requests, begun)
                 unsent = memoryview(b"".join(requests[go_on_at:begun]))
+                until = time.monotonic() + self._seconds
             try:
                 sent = channel.send(unsent) if unsent else 0
                 unsent = unsent[sent:]
@@ -300,7 +329,10 @@ class _Pipeline:
                 elif received is not None:
                     break
                 elif not sent:
-                    channel.wait(select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
+                    channel.wait(select.POLLIN | select.POLLOUT if unsent else select.POLLIN, until)
+            except TimeoutError:
+                end = f"memcached has not answered for {self._seconds:g} s"
+                break
             except OSError:
                 break
             if not replies.in_step:
@@ -315,7 +347,7 @@ class _Pipeline:
             self._answered_at = time.monotonic()
         else:
             self.drop()
-        return answers, begun
+        return answers, begun, end
 
 
 def _end_of_piece(requests: Sequence[bytes], start: int) -> int:

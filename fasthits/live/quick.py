@@ -12,7 +12,7 @@ from threading import Lock, Thread
 
 from fasthits.errors import MemcachedError
 from fasthits.live.connections import Channel, open_channel, reason_of
-from fasthits.live.memcached import BATCH_ROWS, router
+from fasthits.live.memcached import BATCH_ROWS, no_number, router, views_in
 from fasthits.live.pauses import Pauses
 from fasthits.live.servers import Server
 
@@ -20,8 +20,6 @@ PAGE_SECONDS = 0.1
 """The time that a page waits at most."""
 IDLE_CHANNELS = 8
 """The number of unused connections to keep."""
-NUMBER_BYTES = 20
-"""The digits of memcached's largest number."""
 REPLY_BYTES = 1 << 21
 """The longest reply to read. A thousand counters with the longest keys take 300 kB."""
 
@@ -104,12 +102,14 @@ class _Source:
             channel.close()
             raise
         self._keep(channel)
-        found = {key: values.get(key.encode("ascii"), b"0") for key in keys}
-        for key in [key for key, value in found.items() if not value.strip().isdigit()]:
-            hint = "something else uses this key; try another --prefix"
-            self._pauses.tell(MemcachedError("no number in counter", key, hint))
-            del found[key]
-        return {key: int(value[:NUMBER_BYTES]) for key, value in found.items()}
+        found: dict[str, int] = {}
+        for key in keys:
+            number = views_in(values.get(key.encode("ascii"), b"0"))
+            if number is None:
+                self._pauses.tell(no_number(key))
+            else:
+                found[key] = number
+        return found
 
     def _unused(self) -> Channel | None:
         """Return a kept connection that seems open; None if there is none."""

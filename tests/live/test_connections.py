@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import date
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from fasthits.live.connections import KEEPALIVE, RETRY_SECONDS, UNANSWERED_SECONDS, Connector
+from fasthits.live import memcached as memcached_module
+from fasthits.live.connections import KEEPALIVE, RETRY_SECONDS, UNANSWERED_SECONDS, Connector, Conversation
+from fasthits.live.counters import add_views
 from fasthits.live.keys import hit_key
 from tests.support.certificates import Authority
 from tests.support.gateways import Haproxy
@@ -29,7 +32,7 @@ from tests.support.processes import (
     marked_processes,
     run_fasthits,
 )
-from tests.support.proxy import Proxy, Stranger, hang_up, hang_up_later, say_nothing
+from tests.support.proxy import HalfDead, Proxy, Stranger, hang_up, hang_up_later, say_nothing
 from tests.support.servers import IS_ROOT, Memcached, closed_port, free_port, require_program
 from tests.support.sockets import has_connection
 
@@ -235,14 +238,66 @@ def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
 
 def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:
     """This test looks at the options of the connection. In test_vanished_machine.py a machine vanishes."""
-    connection = Connector(memcached.spec).connect().blocking(1)
-    with connection:
+    with Connector(memcached.spec).connect().socket as connection:
         option = {name: connection.getsockopt(socket.IPPROTO_TCP, name) for name in KEEPALIVE}
         assert option == KEEPALIVE
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNANSWERED_SECONDS * 1000
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     idle, interval, count = KEEPALIVE.values()
     assert max(idle + interval * count, UNANSWERED_SECONDS) <= 60
+
+
+def test_an_answer_has_a_limit_of_silence_of_time_and_of_size() -> None:
+    with HalfDead(b"") as silent:
+        conversation = Conversation(Connector(silent.spec).connect())
+        conversation.sendall(b"stats\r\n")
+        with pytest.raises(TimeoutError, match="nothing within 2 s"):
+            conversation.recv(4096)
+        conversation.close()
+    for limits in ({"seconds": 0.1}, {"size": 1 << 20}):
+        with HalfDead(b"STAT a 1\r\n", endless=True) as endless:
+            conversation = Conversation(Connector(endless.spec).connect())
+            conversation.sendall(b"stats\r\n", **limits)  # type: ignore[arg-type]
+            with pytest.raises(TimeoutError, match="its answer does not end"):
+                all(iter(lambda talk=conversation: talk.recv(4096), b""))
+            conversation.close()
+
+
+@pytest.mark.parametrize("command", ["today /", "check --settle 0", "warm --settle 0"])
+def test_a_server_that_does_not_end_its_answer_is_reported(place: Path, command: str) -> None:
+    (place / "access.log").write_bytes(access_lines(["/a"], date.today()))
+    logs = () if command.startswith("today") else ("--logs", str(place / "access.log"))
+    with HalfDead(b"VALUE", endless=True) as endless:
+        done = run_fasthits(*command.split(), *logs, "--memcached", endless.spec)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"fasthits: memcached does not answer: {endless.spec} (its answer does not end)\n"
+
+
+def test_hits_in_a_piece_that_is_not_answered_in_time_are_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could end the wait of `fasthits.add_views`. A courier waits, because its reader can end it."""
+    monkeypatch.setattr(memcached_module, "WHOLE_SECONDS", 0.1)
+    rows = [(DAY, f"/{number:0200}", 1) for number in range(1000)]
+    with HalfDead(b"") as silent:
+        delivery = add_views(rows, silent.spec)
+    assert delivery.delivered == 0
+    assert delivery.in_doubt + len(delivery.returned) == 1000
+    assert 0 < delivery.in_doubt < 1000
+    assert delivery.problems == {"lost": f"memcached has not answered for 0.1 s: {silent.spec}"}
+
+
+@pytest.mark.parametrize("command", ["today /", "check --settle 0"])
+@pytest.mark.parametrize(
+    "reply",
+    [b"VALUE other 2 1\r\n5\r\nEND\r\n", b"VALUE {} 2 zz\r\n1\r\nEND\r\n", b"VALUE {}\r\nEND\r\n"],
+)
+def test_an_answer_that_is_not_memcacheds_is_reported(place: Path, command: str, reply: bytes) -> None:
+    (place / "access.log").write_bytes(access_lines(["/"], date.today()))
+    logs = () if command.startswith("today") else ("--logs", str(place / "access.log"))
+    with HalfDead(reply.replace(b"{}", hit_key(date.today(), b"/").encode())) as odd:
+        done = run_fasthits(*command.split(), *logs, "--memcached", odd.spec)
+    hint = "its answer is not that of memcached: check host and port"
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"fasthits: memcached does not answer: {odd.spec} ({hint})\n"
 
 
 @pytest.mark.parametrize("treat", [hang_up, hang_up_later], ids=["at once", "at the first batch"])

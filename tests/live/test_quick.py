@@ -14,7 +14,7 @@ from fasthits.live.counters import add_views
 from fasthits.live.keys import hit_key
 from fasthits.live.quick import QuickReader
 from fasthits.live.servers import Server
-from tests.support.servers import Memcached, closed_port
+from tests.support.servers import NO_NUMBERS, Memcached, closed_port
 
 DAY = date(2026, 3, 12)
 
@@ -209,11 +209,12 @@ def test_a_value_that_is_not_a_number_is_unknown_and_other_values_are_read(
 ) -> None:
     count(memcached, "/")
     client = memcached.client()
-    for number, value in enumerate([b"something else", b"", b"END\r\n", b"\r\nVALUE x 0 1\r\n1\r\nEND\r\n"]):
+    no_numbers = [*NO_NUMBERS, b"", b"END\r\n", b"\r\nVALUE x 0 1\r\n1\r\nEND\r\n"]
+    for number, value in enumerate(no_numbers):
         client.set(key(f"/{number}"), value)
     client.close()
     reader = reader_of(memcached.spec)
-    assert reader.read(map(key, ["/", "/0", "/1", "/2", "/3"])) == {key("/"): 3}
+    assert reader.read(map(key, ["/", *(f"/{number}" for number in range(len(no_numbers)))])) == {key("/"): 3}
     assert len(told) == 1
     assert told[0].startswith("no number in counter: ")
 

@@ -170,6 +170,25 @@ class Stranger:
             self._treat(client)
 
 
+class HalfDead(Stranger):
+    """A server that answers ``version`` and ``incr`` like memcached, and every other command with *reply*, if any."""
+
+    def __init__(self, reply: bytes, endless: bool = False) -> None:
+        super().__init__(self.answer)
+        self.reply, self.endless = reply, endless
+
+    def answer(self, client: socket.socket) -> None:
+        for line in client.makefile("rb"):
+            if line == b"version\r\n":
+                client.sendall(b"VERSION 1.6.18\r\n")
+            elif line.startswith(b"incr ") and line.endswith(b" 0\r\n"):
+                client.sendall(b"NOT_FOUND\r\n")
+            else:
+                client.sendall(self.reply)
+                while self.endless:
+                    client.sendall(self.reply * 10_000)
+
+
 def say_nothing(client: socket.socket) -> None:
     """Read everything, and never answer."""
     while client.recv(1 << 16):

@@ -47,6 +47,8 @@ FIGURE_KEY = re.compile(
 PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
 """Keys by which a follower marks its place."""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
+NO_NUMBERS = (b"text", b"-5", b"1_0", b"+1", b" 1", b"9" * 21, b"9" * 5000)
+"""Values that no counter has."""
 IS_ROOT = os.geteuid() == 0
 
 # Below the range from which the kernel takes ports for outgoing connections (ip_local_port_range, 32768 and up).

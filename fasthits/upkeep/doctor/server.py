@@ -24,6 +24,8 @@ TRIAL_SECONDS = 60
 START = "systemctl start memcached, or name another with --memcached"
 REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
 """Advice for errors whose hint is a reason. The hint of other errors is the advice."""
+TRIAL_REMEDIES = {"full": "give memcached more memory with -m", "lost": REMEDIES["memcached does not answer"]}
+"""Advice by the kind of problem that a delivery had."""
 PLAIN = "name the port of memcached's text protocol: --memcached HOST:PORT"
 
 
@@ -88,7 +90,7 @@ def counts(servers: Sequence[str], today: date) -> str:
     store = CounterStore(servers, TRIAL_PREFIX, TRIAL_SECONDS)
     key = hit_key(today, b"/", TRIAL_PREFIX)
     for kind, problem in store.add_views([(today, b"/", 1)]).problems.items():
-        raise Finding(problem, "give memcached more memory with -m" if kind == "full" else START)
+        raise Finding(problem, TRIAL_REMEDIES.get(kind, START))
     value = read_as_django(servers, key)
     if type(value) is not int:
         raise Finding(f"a counter does not read back as an int: {value!r}", PLAIN)

@@ -11,8 +11,9 @@ import pytest
 
 from tests.support.commands import write
 from tests.support.processes import eventually
+from tests.support.proxy import HalfDead
 from tests.support.servers import IS_ROOT, Apache, Memcached, closed_port, free_port, require_program
-from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, run_doctor
+from tests.upkeep.doctor.support import AS_ROOT, AT_ONCE, doctor, failing, run_doctor
 
 
 def can_connect(port: int) -> bool:
@@ -38,6 +39,21 @@ def test_a_memcached_that_hangs_is_reported(folder: Path, memcached: Memcached) 
     told = failing(folder, memcached.spec)["memcached"]
     assert "it accepted the connection and said nothing" in told
     assert "-> systemctl restart memcached" in told
+
+
+@pytest.mark.parametrize("reply", [b"", b"VALUE x 2 1\r\n5\r\nEND\r\n"], ids=["nothing", "another key"])
+def test_a_memcached_that_answers_only_version_is_reported(folder: Path, reply: bytes) -> None:
+    """The counter cannot be tried, and nobody waits for ever."""
+    soon = f"{AT_ONCE}; import fasthits.live.memcached as m; m.WHOLE_SECONDS = 0.1"
+    with HalfDead(reply) as half_dead:
+        said = run_doctor(folder, half_dead.spec, patch=soon)
+    assert said.checks["memcached"][0] == "ok"
+    verdict, text, remedy = said.checks["counters are ints"]
+    assert verdict == "FAIL"
+    assert half_dead.spec in text
+    if not reply:
+        assert text == f"memcached has not answered for 0.1 s: {half_dead.spec}"
+        assert remedy == "systemctl restart memcached"
 
 
 def test_a_server_that_wants_tls_is_reported_with_how_to_write_it(folder: Path) -> None:
