@@ -12,6 +12,8 @@ from fasthits.errors import MemcachedError
 from fasthits.live.asking import Asked
 from fasthits.live.causes import warnings_of
 from fasthits.live.listing import CounterReader
+from fasthits.live.memcached import router
+from fasthits.live.servers import Server
 from fasthits.live.statistics import FIGURES
 from fasthits.rules.paths import is_static
 
@@ -83,7 +85,8 @@ class LiveViews:
     """Takes samples of today's live counters, and keeps the changes of the last WINDOW_SECONDS."""
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
-        self._readers = [CounterReader(server, prefix) for server in servers]
+        nodes, server_of = router(list(map(Server, servers)))
+        self._readers = [CounterReader(server, prefix, server_of) for server in nodes]
         self._asked = [Asked(reader.server, reader.views_and_figures) for reader in self._readers]
         self._answers: dict[str, tuple[date, dict[str, int]]] = {}
         self._seen: Counter[str] = Counter()

@@ -1,8 +1,9 @@
 """Today's counters as memcached lists them: all counters, no items of others, and changes within a minute."""
 
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import date
 from socket import socket
 from urllib.parse import quote
@@ -11,13 +12,16 @@ import pytest
 
 from fasthits.errors import MemcachedError
 from fasthits.live import sampler as live
+from fasthits.live.counters import add_views, hits_today
 from fasthits.live.keys import figure_path, hit_key
 from fasthits.live.listing import CounterReader
+from fasthits.live.memcached import router
 from fasthits.live.sampler import LivePath, LiveViews
-from fasthits.live.statistics import FIGURES
+from fasthits.live.servers import Server
+from fasthits.live.statistics import FIGURES, read_figures
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually
-from tests.support.proxy import Proxy
+from tests.support.proxy import Proxy, Stranger
 from tests.support.servers import Memcached, closed_port
 
 LONG = "/" + "long" * 100
@@ -112,8 +116,9 @@ def test_the_return_of_a_lost_server_is_not_taken_for_new_hits(
     start_memcached: Callable[..., Memcached],
 ) -> None:
     stays, goes = start_memcached(), start_memcached()
-    store(stays, {b"/a": 5})
-    store(goes, {b"/b": 7})
+    a, b = paths_of(stays, goes)[0][0], paths_of(goes, stays)[0][0]
+    store(stays, {a: 5})
+    store(goes, {b: 7})
     today = LiveViews([stays.spec, goes.spec], ":1:")
     assert today.sample(5).views == 12
     goes.kill()
@@ -121,7 +126,7 @@ def test_the_return_of_a_lost_server_is_not_taken_for_new_hits(
     assert sample.views == 5
     assert [goes.spec in problem for problem in sample.problems] == [True]
     goes.start(keep_port=True)
-    store(goes, {b"/b": 7})
+    store(goes, {b: 7})
     back = eventually(lambda: (sample := today.sample(5)).views == 12 and sample)
     assert (back.problems, back.last_minute) == ([], 0)
     today.close()
@@ -129,6 +134,92 @@ def test_the_return_of_a_lost_server_is_not_taken_for_new_hits(
     stays.kill()
     with pytest.raises(MemcachedError, match="cannot reach memcached"):
         today.sample(5)
+
+
+def paths_of(first: Memcached, second: Memcached) -> tuple[list[bytes], list[bytes]]:
+    """Return some paths whose keys belong to the first of two servers, and some of the second."""
+    _, server_of = router([Server(first.spec), Server(second.spec)])
+    paths = [b"/%d" % number for number in range(40)]
+    mine = [path for path in paths if server_of(hit_key(date.today(), path)) == first.spec]
+    return mine, [path for path in paths if path not in mine]
+
+
+def test_counters_from_before_the_list_of_servers_was_extended_do_not_count(
+    start_memcached: Callable[..., Memcached],
+) -> None:
+    """Each other reader asks only the server that a key belongs to now."""
+    new, old = start_memcached(), start_memcached()
+    servers = [new.spec, old.spec]
+    today = date.today()
+    of_new, of_old = paths_of(new, old)
+    paths = [path.decode() for path in of_new + of_old]
+    add_views([(today, path, 5) for path in paths], old.spec)
+    add_views([(today, path, 2) for path in paths[1:]], servers)
+    assert not add_views([(today, path, 3) for path in paths[1:3]], old.spec).problems
+    with closing(LiveViews(servers, ":1:")) as live_views:
+        sample = live_views.sample(len(paths))
+        listed = {each.path: each.views for each in sample.most_read}
+        assert listed == {path: views for path, views in hits_today(paths, servers, day=today).items() if views}
+        assert paths[0] not in listed
+        add_views([(today, paths[1], 7)], old.spec)
+        add_views([(today, paths[2], 1)], servers)
+        assert live_views.sample(1).last_minute == 1
+
+
+def test_figures_from_before_the_list_of_servers_was_extended_do_not_count(
+    start_memcached: Callable[..., Memcached],
+) -> None:
+    new, old = start_memcached(), start_memcached()
+    for server in (new, old):
+        client = server.client()
+        for name in FIGURES:
+            client.set(hit_key(date.today(), figure_path(name)), b"1" if server is old else b"2", noreply=False)
+        client.close()
+    servers = [Server(new.spec), Server(old.spec)]
+    with closing(LiveViews(servers, ":1:")) as live_views:
+        assert live_views.sample(1).figures == read_figures(servers, ":1:")
+    assert set(read_figures(servers, ":1:").values()) == {1, 2}
+
+
+@pytest.mark.parametrize("dumped", [b"", b"key=%s exp=0 la=0 cas=1 fetch=no cls=1 size=64\n"], ids=["none", "a key"])
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (b"VALUE other 2 1\r\n5\r\nEND\r\n", None),
+        (b"VALUE \xff 2 1\r\n5\r\nEND\r\n", None),
+        (b"VALUE %s 2 5000\r\n" + b"9" * 5000 + b"\r\nEND\r\n", None),
+        (b"CLIENT_ERROR \xff\r\n", r"memcached does not list its keys: .* \(CLIENT_ERROR \\xff\)"),
+        (b"x" * 3_000_000, r"memcached does not answer: .* \(its answer has no lines\)"),
+    ],
+)
+def test_an_answer_that_is_not_memcacheds_is_no_number(dumped: bytes, reply: bytes, told: str | None) -> None:
+    key = hit_key(date.today(), b"/a").encode()
+
+    def answer(client: socket) -> None:
+        for line in client.makefile("rb"):
+            if line == b"version\r\n":
+                client.sendall(b"VERSION 1.6.18\r\n")
+            elif dumped and b"metadump" in line:
+                client.sendall(dumped % quote(key, safe="").encode() + b"END\r\n")
+            else:
+                client.sendall(reply.replace(b"%s", key))
+
+    expected = pytest.raises(MemcachedError, match=told) if told else nullcontext()
+    with Stranger(answer) as odd, closing(LiveViews([odd.spec], ":1:")) as live_views, expected:
+        assert live_views.sample(1).views == 0
+
+
+def test_keys_that_get_cannot_ask_for_are_passed_over(memcached: Memcached) -> None:
+    """The binary protocol takes any bytes in a key."""
+    store(memcached, {b"/a": 5})
+    for path in (b"/caf\xe9", b"/a b", b"/a\r\nflush_all", b"/\x7f"):
+        key = hit_key(date.today(), b"").encode() + path
+        head = struct.pack("!BBHBBHIIQ", 0x80, 1, len(key), 8, 0, 0, 8 + len(key) + 1, 0, 0)
+        with memcached.connect() as connection:
+            connection.sendall(head + bytes(8) + key + b"1")
+            assert connection.recv(24)[6:8] == b"\0\0"
+    with closing(CounterReader(memcached.spec, ":1:")) as reader:
+        assert reader.views(date.today()) == {"/a": 5}
 
 
 def test_a_server_that_refuses_to_list_is_reported(start_memcached: Callable[..., Memcached]) -> None:
