@@ -33,7 +33,7 @@ REPAIR_SERVER = "start the server, or correct its name or the user's rights ther
 
 def user(setup: Setup) -> str:
     """Check which user the checks of files run as."""
-    me = pwd.getpwuid(os.geteuid()).pw_name
+    me = _name_of(os.geteuid())
     if setup.user is None:
         if os.geteuid() == 0:
             text = "files are checked as root, who may read everything"
@@ -46,6 +46,14 @@ def user(setup: Setup) -> str:
     if os.geteuid() not in (0, account.pw_uid):
         raise Finding(f"{me} cannot look at files as {setup.user}", "sudo fasthits doctor ...")
     return f"this looks at files as {setup.user}"
+
+
+def _name_of(uid: int) -> str:
+    """Return a user's name, or the number of a user without an account, as in a container."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def program(setup: Setup) -> str:

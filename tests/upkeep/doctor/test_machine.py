@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.commands import fasthits, write
 from tests.support.logger import access_line
-from tests.support.servers import IS_ROOT, Memcached
+from tests.support.processes import environment, fasthits_command
+from tests.support.servers import IS_ROOT, Memcached, closed_port
 from tests.upkeep.doctor.support import AS_ROOT, OTHERS_MAY_RUN_PYTHON, doctor, failing, run_doctor
 
 
@@ -144,6 +145,19 @@ def test_a_configuration_that_the_user_may_not_read_is_reported(folder: Path, sh
 def test_a_user_that_does_not_exist_is_reported(folder: Path, shared: Memcached) -> None:
     failed = failing(folder, shared.spec, "--user", "nobody-at-all")
     assert failed == {"user": "no such user: nobody-at-all -> useradd --system --user-group nobody-at-all"}
+
+
+@AS_ROOT
+@pytest.mark.skipif(not OTHERS_MAY_RUN_PYTHON, reason="another user cannot run this Python")
+def test_a_user_without_an_account_is_told_by_its_number() -> None:
+    """Containers often run as such a user."""
+    command = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
+    command += fasthits_command("doctor", "--memcached", f"127.0.0.1:{closed_port()}")
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=environment(""), cwd="/", check=False
+    )
+    assert done.stdout.decode().splitlines()[0].split(maxsplit=1) == ["ok", "user: this looks at files as 12345"]
+    assert done.stderr == b""
 
 
 @AS_ROOT
