@@ -22,11 +22,14 @@ def find_config(environ: Mapping[str, str] = os.environ) -> Path | None:
 def load_config(path: Path) -> dict[str, object]:
     """Return the options in a config file, by their names on the command line, as `make_rules` takes them.
 
-    Keys may have underscores for dashes. Raises UsageError, with the line, for an unknown key and an invalid value.
+    Keys may have underscores for dashes. Raises UsageError, with the line, for an unknown key and an invalid value, and
+    for a pipe or a device, which may never end. /dev/null is an empty file.
     """
     import tomllib  # 3 ms that most commands do not need
 
     try:
+        if not path.is_file() and path.exists() and not path.samefile(os.devnull):
+            raise UsageError("config file is not a regular file", path, "name a file with --config FILE")
         text = path.read_text("utf-8-sig")  # editors of Windows put a byte-order mark before it
         keys = tomllib.loads(text)
     except OSError as error:
@@ -35,6 +38,9 @@ def load_config(path: Path) -> dict[str, object]:
         raise UsageError("config file is not UTF-8", path, "save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError("config file is not valid TOML", path, str(error)) from error
+    except (ValueError, RecursionError) as error:  # of Python: thousands of digits or brackets
+        hint = "it has a number with too many digits, or too many brackets in brackets"
+        raise UsageError("config file cannot be read as TOML", path, hint) from error
     options = {}
     for key, value in keys.items():
         name = key.replace("_", "-")

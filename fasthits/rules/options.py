@@ -122,7 +122,10 @@ def _one_of(words: object) -> Callable[[str, object], str]:
 
 def _json_fields(name: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict):
-        value = dict(word.partition("=")[::2] for word in _words(name, value))
+        given = [word.partition("=")[::2] for word in _words(name, value)]
+        if len(dict(given)) < len(given):
+            raise UsageError(f"{name} names a kind twice", repr(value), "give one name for each kind")
+        value = dict(given)
     for kind, key in value.items():
         if kind not in JSON_KINDS:
             raise UsageError(f"{name} has no kind {kind!r}", repr(value), f"choose one of {', '.join(JSON_KINDS)}")

@@ -74,6 +74,11 @@ def with_config(place: Path, text: str) -> list[str]:
     return ["--config", str(config)]
 
 
+def with_pipe(place: Path) -> list[str]:
+    os.mkfifo(place / "pipe")
+    return ["--config", str(place / "pipe")]
+
+
 FAULTS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "typo in the configuration": (
         lambda place: with_config(place, "exclud-bots = true\n"),
@@ -81,6 +86,7 @@ FAULTS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     ),
     "no TOML": (lambda place: with_config(place, "exclude-bots\n"), "config file is not valid TOML"),
     "no configuration": (lambda place: ["--config", str(place / "none.toml")], "cannot read config file"),
+    "a pipe": (with_pipe, "config file is not a regular file"),
     "unknown option": (lambda place: ["--exclude-robots"], "no such option: --exclude-robots"),
     "bad value": (lambda place: ["--ttl", "soon"], "invalid value for '--ttl'"),
     "bad format": (lambda place: ["--format", "combind"], "combind"),

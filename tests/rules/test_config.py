@@ -1,5 +1,6 @@
 """The config file, which can set rules."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,8 @@ def test_the_file_can_set_each_option(tmp_path: Path) -> None:
         ("status = \n", "config file is not valid TOML: {} (Invalid value (at line 1, column 10))"),
         ("status = 200\nstatus = 200\n", "config file is not valid TOML: {} (Cannot overwrite a value (at line 2, "),
         (b"status = '\xff'", "config file is not UTF-8: {} (save it as UTF-8)"),
+        ("status = " + "2" * 5000, "config file cannot be read as TOML: {} (it has a number with too many digits, or "),
+        ("status = " + "[" * 100_000, "config file cannot be read as TOML: {} (it has a number with too many "),
         ("pages = true\n".encode("utf-16"), "config file is not UTF-8: {} (save it as UTF-8)"),
     ],
 )  # fmt: skip
@@ -89,6 +92,16 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, mes
 
 def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, b"\xef\xbb\xbfpages = true\n")) == {"pages": True}
+
+
+def test_a_pipe_or_a_device_is_refused(tmp_path: Path) -> None:
+    """Nobody may ever write to the pipe, and /dev/full does not end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/full"), tmp_path):
+        with pytest.raises(UsageError) as raised:
+            load_config(path)
+        assert str(raised.value) == f"config file is not a regular file: {path} (name a file with --config FILE)"
+    assert load_config(Path(os.devnull)) == {}
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

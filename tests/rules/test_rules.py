@@ -305,6 +305,7 @@ def test_values_of_a_repeated_option_add_up() -> None:
         ({"format": ["combined"]}, "format must be a string: ['combined']"),
         ({"json-fields": "tme=ts"}, "json-fields has no kind 'tme'"),
         ({"json-fields": "time"}, "json-fields gives no name for time"),
+        ({"json-fields": "time=a,time=b"}, "json-fields names a kind twice: 'time=a,time=b' (give "),
         ({"json-fields": 3}, "json-fields must be a list of strings: 3"),
     ],
 )  # fmt: skip
