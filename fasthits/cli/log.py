@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from fasthits.cli.declare import Option
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.cli.output import echo
-from fasthits.display import printable
-from fasthits.errors import MemcachedError, UsageError
+from fasthits.display import discard_output, printable
+from fasthits.errors import FasthitsError, MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.live.supervisor import Throttle, say
 from fasthits.rules.rules import Rules
@@ -118,7 +118,7 @@ def log(
             check_place(state_path(state))
             _check_files(check_patterns(follow))
         _check_servers(servers, prefix)
-        echo(printable(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else "")))
+        _confirm(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
         return None
 
     if follow:
@@ -164,6 +164,15 @@ def _check_files(patterns: Sequence[str]) -> None:
     files = Files(patterns, lambda _: None, lambda _, text: say(f"warning: {text}"))
     files.look()
     files.close()
+
+
+def _confirm(text: str) -> None:
+    """Print *text*. Raises FasthitsError, because the supervisor does not know the faults of standard output."""
+    try:
+        echo(printable(text))
+    except OSError as error:
+        discard_output()
+        raise FasthitsError("cannot write", "standard output", error.strerror or "") from error
 
 
 def _check_servers(servers: Sequence[str], prefix: str) -> None:

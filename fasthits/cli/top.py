@@ -77,7 +77,7 @@ def top(
     """
     from fasthits.live.sampler import LiveViews
 
-    has_screen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    has_screen = os.isatty(0) and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     live = LiveViews(servers, check_prefix(prefix))
     if as_json:
         echo(json.dumps(live.sample(limit).document(limit), indent=2))

@@ -195,6 +195,8 @@ def test_a_group_of_options_has_a_heading_and_numbers_have_their_range() -> None
     assert "<=" not in shown
 
 
+CHECK = "log --check --memcached 127.0.0.1:1"
+UNREACHED = "fasthits: warning: cannot reach memcached: 127.0.0.1:1 (Connection refused); hits wait until it answers\n"
 SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
 
 
@@ -209,6 +211,9 @@ SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
             1,
             "fasthits: cannot write: standard output (No space left on device)\n",
         ),
+        (f"{CHECK} >&-", 1, f"{UNREACHED}fasthits: cannot write: standard output (Bad file descriptor)\n"),
+        (f"{CHECK} >/dev/full", 1, f"{UNREACHED}fasthits: cannot write: standard output (No space left on device)\n"),
+        ("top --memcached 127.0.0.1:1 <&-", 1, "fasthits: cannot reach memcached: 127.0.0.1:1 (Connection refused)\n"),
         ("--version >&-", 1, "fasthits: cannot write: standard output (Bad file descriptor)\n"),
         ("rollup 2026-03-12 --logs - --to - 2>&-", 0, ""),
         ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>/dev/full", 0, ""),
