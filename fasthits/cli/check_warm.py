@@ -57,7 +57,7 @@ def check(
         hint = "to add them: fasthits warm"
         say(f"{counted(len(result.missing), 'path')} missing {counted(result.hits_missing(), 'hit')} ({hint})")
     if result.more:
-        hint = "cronolog loses lines while Apache restarts, and at midnight writes some into the wrong day's file"
+        hint = "the log lacks lines, as with cronolog when Apache restarts, or lines were counted twice"
         paths, hits = counted(len(result.more), "path"), counted(result.hits_more(), "hit")
         say(f"{paths} with {hits} more than in the log ({hint})")
     if result.hits_missing() + result.hits_more() > tolerance:
