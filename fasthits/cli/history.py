@@ -1,6 +1,5 @@
 """``fasthits history`` and ``fasthits most-read``: the days that rollups have kept."""
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -19,7 +18,7 @@ from fasthits.cli.options import (
     choose_days,
     number_of_days_option,
 )
-from fasthits.cli.output import echo, say
+from fasthits.cli.output import as_kept, echo, say
 from fasthits.cli.tables import (
     Line,
     change,
@@ -140,7 +139,7 @@ def most_read(
     _check(as_json, as_csv)
     if section and not section.startswith(PATH_STARTS):
         raise UsageError("not a SECTION", repr(section), "it begins with /, such as '/blog/*'")
-    asked = Pages(None, _as_kept(section.removesuffix("*")) or None, host, pages_only)
+    asked = Pages(None, as_kept(section.removesuffix("*")) or None, host, pages_only)
     kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 7)
@@ -211,15 +210,10 @@ def _pages(path: str, host: str | None) -> "Pages":
 
     if not path.startswith((*PATH_STARTS, "#")):
         raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
-    kept = _as_kept(path)
+    kept = as_kept(path)
     if kept.endswith("*") and not kept.endswith("/*"):
         raise UsageError("not a section", repr(path), f"a section ends in /*: '{kept.rpartition('/')[0]}/*'")
     return Pages(prefix=kept[:-1], host=host) if kept.endswith("*") else Pages(kept, host=host)
-
-
-def _as_kept(path: str) -> str:
-    """Return an argument as the rollup writes paths: bytes that are not UTF-8 become ``\\xhh``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _name_of(found: "Document") -> str:

@@ -1,5 +1,6 @@
 """Prints lines and progress bars, and turns errors into messages and exit codes."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 def echo(text: str = "", end: str = "\n", err: bool = False) -> None:
     """Print a line to stdout or stderr, and flush it: its reader may wait for it."""
     print(text, end=end, file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def as_kept(path: str) -> str:
+    """Return an argument as the rollup writes paths: bytes that are not UTF-8 become ``\\xhh``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def print_version() -> None:

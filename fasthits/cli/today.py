@@ -6,7 +6,7 @@ from typing import Annotated
 from fasthits.cli.completion import complete_day
 from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Prefix, takes_servers
-from fasthits.cli.output import echo, say
+from fasthits.cli.output import as_kept, echo, say
 from fasthits.daily.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import MemcachedError, UsageError
@@ -38,14 +38,14 @@ def today(
 
     for path in paths:
         if not path.startswith(PATH_STARTS):
-            raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
+            raise UsageError("not a PATH", repr(as_kept(path)), "a path begins with /, such as /news/")
     wanted = parse_day(day, date.today())
     views = hits_today(paths, servers, prefix, wanted)
-    unread = [path for path, number in views.items() if number is None]
+    unread = [as_kept(path) for path, number in views.items() if number is None]
     unknown = _why_unknown(servers, prefix, wanted) if unread else ""
     for path in paths:
         number = views[path]
-        echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(path)}")
+        echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(as_kept(path))}")
     if unknown:
         raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
     for path in unread:

@@ -35,6 +35,8 @@ class Range(NamedTuple):
 DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 """The PATTERN that is used when none is given."""
 
+DAY_FORMS = "YYYY-MM-DD, today or yesterday"
+
 # Fields of a day, a month or a year. strftime's other fields are the time of day, or depend on the system.
 _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
@@ -49,8 +51,9 @@ def parse_days(text: str, today: date) -> list[date]:
     Raises UsageError for anything else, and for a range that ends before it begins.
     """
     first, dots, last = text.partition("..")
-    start = parse_day(first, today)
-    end = parse_day(last, today) if dots else start
+    forms = "YYYY-MM-DD, yesterday, today or A..B"
+    start = parse_day(first, today, forms)
+    end = parse_day(last, today, forms) if dots else start
     if end < start:
         raise UsageError("DATE ends before it begins", text, f"try {last}..{first}")
     return Range(start, end).days
@@ -73,8 +76,8 @@ def days_of(days: date | str | Iterable[date] | None) -> list[date] | None:
     return sorted({day_of(day) for day in ([days] if isinstance(days, date) else days)})
 
 
-def parse_day(text: str, today: date) -> date:
-    """Return the day of a DATE that is no range. Raises UsageError for anything else."""
+def parse_day(text: str, today: date, forms: str = DAY_FORMS) -> date:
+    """Return the day of a DATE that is no range. Raises UsageError, with the allowed *forms*, for anything else."""
     if text == "today":
         return today
     if text == "yesterday":
@@ -85,7 +88,7 @@ def parse_day(text: str, today: date) -> date:
             return date.fromisoformat(text)
     except ValueError as error:
         raise UsageError("no such day", text, str(error)) from error
-    hint = "YYYY-MM-DD, yesterday, today or A..B"
+    hint = forms
     if found := re.fullmatch(r"(\d{4})[/.]?(\d\d)[/.]?(\d\d)", text, re.ASCII):
         hint = f"did you mean {'-'.join(found.groups())}?"
     elif re.search(r"[./*]", text) and re.search(r"[a-z*]", text):

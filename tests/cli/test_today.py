@@ -5,9 +5,10 @@ from datetime import date, timedelta
 
 import pytest
 
+from fasthits.live.keys import hit_key
 from tests.support.logger import DAY, access_line, access_lines
 from tests.support.processes import run_fasthits
-from tests.support.servers import Memcached, closed_port
+from tests.support.servers import NO_NUMBERS, Memcached, closed_port
 
 
 def log(memcached: Memcached, lines: bytes, *args: str) -> None:
@@ -91,6 +92,35 @@ def test_long_and_odd_paths_are_found_under_their_hashed_keys(memcached: Memcach
     assert done.stdout == b"".join(b"%d\t%b\n" % (views, path) for views, path in enumerate(paths, start=1))
 
 
+def test_a_path_that_is_not_utf8_is_written_as_history_does(memcached: Memcached) -> None:
+    log(memcached, access_lines([b"/caf\xe9"]))
+    common = ("--date", "2026-03-12", "--memcached", memcached.spec)
+    done = run_fasthits("today", "/caf\udce9", *common)
+    assert (done.stdout, done.stderr) == (b"1\t/caf\\xe9\n", b"")
+    done = run_fasthits("today", "/th\udce9", *common)
+    assert done.stdout == b"-\t/th\\xe9\n"
+    assert b"fasthits: no counter of 2026-03-12: /th\\xe9 (" in done.stderr
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=range(len(NO_NUMBERS)))
+def test_a_value_that_no_counter_has_is_an_error(memcached: Memcached, value: bytes) -> None:
+    client = memcached.client()
+    client.set(hit_key(DAY, b"/a"), value, noreply=False)
+    client.close()
+    done = run_fasthits("today", "/a", "--date", "2026-03-12", "--memcached", memcached.spec)
+    assert (done.returncode, done.stdout) == (1, b"")
+    hint = "something else uses this key; try another --prefix"
+    assert done.stderr.decode() == f"fasthits: no number in counter: {hit_key(DAY, b'/a')} ({hint})\n"
+
+
+def test_a_number_that_memcached_has_lowered_is_read(memcached: Memcached) -> None:
+    """It keeps its length, with spaces."""
+    log(memcached, access_lines(["/a"] * 10))
+    memcached.ask(f"decr {hit_key(DAY, b'/a')} 1".encode())
+    done = run_fasthits("today", "/a", "--date", "2026-03-12", "--memcached", memcached.spec)
+    assert (done.stdout, done.stderr) == (b"9\t/a\n", b"")
+
+
 def test_a_server_that_refuses_is_one_line_on_stderr() -> None:
     spec = f"127.0.0.1:{closed_port()}"
     done = run_fasthits("today", "/a", "/b", "--memcached", spec)
@@ -113,6 +143,13 @@ def test_a_date_that_makes_no_sense_is_a_usage_error(memcached: Memcached, day: 
     done = run_fasthits("today", "/a", "--date", day, "--memcached", memcached.spec)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("today", "/", "--date"), ("check",), ("warm",), ("explain", "-", "--date")])
+def test_a_date_that_cannot_be_a_range_is_asked_for_as_one_day(command: tuple[str, ...]) -> None:
+    done = run_fasthits(*command, "tomorrow")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"fasthits: not a DATE: 'tomorrow' (YYYY-MM-DD, today or yesterday)\n"
 
 
 def test_a_path_is_needed(memcached: Memcached) -> None:
