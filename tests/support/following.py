@@ -21,7 +21,7 @@ from tests.support.processes import (
     kill_marked,
     new_mark,
 )
-from tests.support.proxy import Proxy
+from tests.support.proxy import Proxy, Stranger
 from tests.support.servers import IS_ROOT, Memcached, free_port, require_program
 
 QUICK = "import fasthits.live.follow.carrier as s; s.SETTLE_SECONDS = 0.3"
@@ -245,7 +245,11 @@ class Writer:
 
 
 def follow(
-    place: Path, memcached: Memcached | Proxy, *files: Path | str, first: str = "", args: tuple[str, ...] = ()
+    place: Path,
+    memcached: Memcached | Proxy | Stranger,
+    *files: Path | str,
+    first: str = "",
+    args: tuple[str, ...] = (),
 ) -> Follower:
     names = [word for file in files for word in ("--follow", str(file))]
     return Follower(place, *names, "--memcached", memcached.spec, *args, first=first)

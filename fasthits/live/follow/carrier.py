@@ -12,6 +12,7 @@ killed right after the send of 1,000 increments: with answers 52 lost a part, wi
 ``begun`` has a number, nobody knows which hits arrived: they are reported and never resent.
 """
 
+import re
 import select
 import socket
 import threading
@@ -31,6 +32,8 @@ from fasthits.live.connections import RETRY_SECONDS, Abandoned, Channel, Connect
 from fasthits.live.follow.positions import Mark
 from fasthits.live.keys import place_key
 from fasthits.live.memcached import INTEGER_FLAG
+from fasthits.live.replies import COUNTED, OUT_OF_MEMORY, REPLY_BYTES, Answer, Replies
+from fasthits.live.replies import Outcome as Meaning
 from fasthits.live.servers import Server
 
 SEND_BYTES = 1 << 20
@@ -39,6 +42,12 @@ SETTLE_SECONDS = 2.0
 """The time for a server that answers to carry out what is in the socket of an ended connection."""
 REMOTE_SETTLE_SECONDS = 35.0
 """The same after a kill if the network may still carry something; longer than TCP_USER_TIMEOUT."""
+
+SAID_BYTES = 100
+"""The most that a message quotes of a reply."""
+
+_VALUES = re.compile(rb"(?:VALUE [!-~]+ \d+ \d+\r\n[^\r\n]*\r\n)*END\r\n")
+"""The reply to a ``get`` of marks."""
 
 Part = Sequence[tuple[str, int]]
 """Keys and views."""
@@ -189,9 +198,9 @@ class Carrier(threading.Thread):
                     refused = 0
                 sent = Outcome(max(0, segment.hits_for(self.server) - refused), 0, refused)
                 self.unsure = True
-                self._count(channel, mark, sent.delivered, ready)
+                said = self._count(channel, mark, sent.delivered, ready)
                 self.unsure = False
-                return sent
+                return sent if _is_done(said) else self._doubt(sent, said)
             except (OSError, MemcachedError) as error:
                 self._failed(error)
 
@@ -199,26 +208,33 @@ class Carrier(threading.Thread):
         """Make sure that all counters of *part* exist.
 
         Returns the counters that can count, or None if the server has no room, and the hits of those that cannot.
+        Raises MemcachedError for replies that are not clear: nothing was counted, so the hits can wait. Raises OSError.
         """
         request = "".join(f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} 0\r\n" for key, _ in part)
-        replies = self._exchange(channel, request.encode("ascii"), 2 * len(part)).split(b"\r\n")
+        replies = Replies()
+        replies.feed(self._exchange(channel, request.encode("ascii"), 2 * len(part)))
+        unclear = next((answer.text for answer in replies.answers if _is_unclear(answer)), "")
+        if unclear or not replies.trusted or replies.left(len(part)):
+            raise self._unclear(unclear)
         ready, refused = [], 0
-        for (key, views), added, counted in zip(part, replies[::2], replies[1::2], strict=False):
-            if counted.isdigit():
+        for (key, views), answer in zip(part, replies.answers, strict=True):
+            if answer is COUNTED:
                 ready.append((key, views))
-            elif counted.startswith((b"NOT_FOUND", b"SERVER_ERROR")):
-                said = _text(added if counted.startswith(b"NOT_FOUND") else counted)
-                text = f"memcached has no room for new counters: {self.server} ({said})"
+            elif answer.outcome is Meaning.NOT_COUNTED:
+                text = f"memcached has no room for new counters: {self.server} ({answer.text})"
                 self._report(f"full {self.server}", f"{text}; hits wait, raise its -m")
                 return None, 0
             else:
                 refused += views
-                text = f"memcached refuses to count: {key} on {self.server} ({_text(counted)})"
+                text = f"memcached refuses to count: {key} on {self.server} ({answer.text})"
                 self._report(f"refused {self.server}", f"{text}; something else uses this key, try another --prefix")
         return ready, refused
 
-    def _count(self, channel: Channel, mark: Mark, hits: int, part: Part) -> None:
-        """Let memcached count *part*, which has *hits* hits, between the two marks."""
+    def _count(self, channel: Channel, mark: Mark, hits: int, part: Part) -> bytes:
+        """Let memcached count *part*, which has *hits* hits, between the two marks; return the reply to the last mark.
+
+        Raises OSError.
+        """
         with suppress(OSError):
             channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         begun = f"{mark.number} {hits} {b64encode(zlib.compress(mark.encode().encode(), 1)).decode()}"
@@ -226,11 +242,25 @@ class Carrier(threading.Thread):
         request = [f"set {self._begun_key} 0 {self._ttl} {len(begun)} noreply\r\n{begun}\r\n"]
         request += [f"incr {key} {views} noreply\r\n" for key, views in part]
         request += [f"set {self._ended_key} 0 {self._ttl} {len(ended)}\r\n{ended}\r\n"]
-        self._exchange(channel, "".join(request).encode("ascii"), 1)
+        return self._exchange(channel, "".join(request).encode("ascii"), 1)
+
+    def _doubt(self, sent: Outcome, said: bytes) -> Outcome:
+        """Report that *said* does not tell whether the hits of *sent* were counted; return the outcome."""
+        self._disconnect()
+        doubt = f"no clear answer whether hits were counted: {self.server} ({_text(said.rstrip()[:SAID_BYTES])})"
+        self._report(f"doubt {self.server}", f"{doubt}, {sent.delivered:,} hits in doubt")
+        return Outcome(0, sent.delivered, sent.refused)
+
+    def _unclear(self, said: str) -> MemcachedError:
+        """Return the error of a server that says *said* when nothing is at stake."""
+        hint = f"{said[:SAID_BYTES]}: look at the server or proxy there".removeprefix(": ")
+        return MemcachedError("no clear answer from memcached", self.server, f"{hint}; hits wait")
 
     def _place(self, channel: Channel) -> Place:
-        """Ask the server how far it has counted."""
+        """Ask the server how far it has counted. Raises MemcachedError, and OSError."""
         reply = self._exchange(channel, f"get {self._begun_key} {self._ended_key}\r\n".encode(), None)
+        if not _VALUES.fullmatch(reply):
+            raise self._unclear(_text(reply.partition(b"\r\n")[0]))
         lines = reply.split(b"\r\n")
         held = {line.split()[1].decode(): value for line, value in pairwise(lines) if line.startswith(b"VALUE ")}
         try:
@@ -259,6 +289,8 @@ class Carrier(threading.Thread):
             if received:
                 reply += received
                 missing -= received.count(b"\n") if lines else _is_over(reply)
+                if lines and len(reply) > lines * REPLY_BYTES:  # no such reply
+                    break
             elif received is not None:
                 raise ConnectionResetError("it closed the connection")
             else:
@@ -299,8 +331,27 @@ class Carrier(threading.Thread):
 
 
 def _is_over(reply: bytearray) -> bool:
-    """Tell whether the answer to a ``get`` is complete."""
-    return reply.endswith(b"\r\n") and (reply.endswith(b"END\r\n") or b"ERROR" in reply[:13])
+    """Tell whether the answer to a ``get`` is complete, or no such answer."""
+    if b"VALUE ".startswith(bytes(reply[:6])):
+        return reply.endswith(b"\r\nEND\r\n")
+    return b"\n" in reply or len(reply) > REPLY_BYTES
+
+
+def _is_unclear(answer: Answer) -> bool:
+    """Tell whether an answer leaves open if there is a counter.
+
+    Of the errors of servers, only memcached's own word means that it has no room: see `fasthits.live.replies`.
+    """
+    is_error = answer.text.startswith("SERVER_ERROR") and not answer.text.startswith(OUT_OF_MEMORY.decode())
+    return answer.outcome is Meaning.UNKNOWN or (answer.outcome is Meaning.NOT_COUNTED and is_error)
+
+
+def _is_done(reply: bytes) -> bool:
+    """Tell whether the reply to the last mark proves that everything before it was done.
+
+    A memcached that has no room for the mark has counted before it says so.
+    """
+    return reply == b"STORED\r\n" or (reply.startswith(OUT_OF_MEMORY) and reply.endswith(b"\r\n"))
 
 
 def _text(reply: bytes) -> str:
