@@ -115,8 +115,9 @@ def log(
         privileges.become(user)
     if check:
         if follow:
+            patterns = check_patterns(follow)
             check_place(state_path(state))
-            _check_files(check_patterns(follow))
+            _check_files(patterns)
         _check_servers(servers, prefix)
         _confirm(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
         return None

@@ -12,7 +12,7 @@ from fasthits._parse import LINE_BYTES, HitTable, parse_lines
 from fasthits.live.backlog import FreshBacklog
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.guidance import BAD_SHARE, lacking, left_out, only_reason, shown
+from fasthits.rules.guidance import BAD_SHARE, lacking, left_out, main_reason, shown
 from fasthits.rules.intake import Intake
 from fasthits.rules.unreadable import why_unreadable
 
@@ -83,7 +83,7 @@ class Misfits:
     def _look_at_rules(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
         """Return which rule leaves out all lines: once, as a site may have nothing else."""
         hits, filtered = backlog.outcome()
-        reason = only_reason(hits, filtered)
+        reason = main_reason(hits, filtered)
         if self._has_told or reason is None or filtered[reason] < MOST_LEFT_OUT:
             return None
         self._has_told = True

@@ -52,13 +52,13 @@ def shown(line: bytes, characters: int = SHOWN_CHARACTERS) -> str:
     return f"{text[:characters]} ... ({len(line):,} bytes)"
 
 
-def only_reason(hits: int, filtered: dict[str, int]) -> str | None:
+def main_reason(hits: int, filtered: dict[str, int]) -> str | None:
     """Return the only reason to name if there is no hit: that of most of the requests on the days that count. None if
     there are hits.
 
     Comments are no reason. Other lines that are no requests are one only if there are no requests.
 
-    >>> only_reason(0, {"method": 40, "path": 7, "day": 99})
+    >>> main_reason(0, {"method": 40, "path": 7, "day": 99})
     'method'
     """
     if hits:

@@ -15,7 +15,7 @@ from fasthits._parse import LineRules, parse_lines
 from fasthits.formats.jsonkeys import read_keys
 from fasthits.formats.named import NAMES
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.guidance import lacking, left_out, only_reason, shown
+from fasthits.rules.guidance import lacking, left_out, main_reason, shown
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import Rules
 from fasthits.rules.unreadable import why_unreadable
@@ -179,7 +179,7 @@ def test_a_long_line_is_cut() -> None:
 def test_if_no_line_is_a_hit_the_rule_that_filters_most_is_named(
     hits: int, filtered: dict[str, int], reason: str | None
 ) -> None:
-    assert only_reason(hits, filtered) == reason
+    assert main_reason(hits, filtered) == reason
 
 
 @pytest.mark.parametrize(

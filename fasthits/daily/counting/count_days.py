@@ -17,7 +17,7 @@ from fasthits.daily.logs.sources import Judgement, Patterns, Sources
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
-from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
+from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, main_reason
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def count_days(
     else:
         rows, rejected, spooled = counting.rows(threads), raw.rejected, raw.spooled
     filtered = Counter(raw.filtered) + rejected
-    reason = only_reason(hits - rejected.total(), filtered)
+    reason = main_reason(hits - rejected.total(), filtered)
     counted = Counted(
         files=len(files),
         bytes=read.bytes_read(),

@@ -10,7 +10,7 @@ from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
 from fasthits.display import printable
-from fasthits.rules.guidance import only_reason, shown
+from fasthits.rules.guidance import main_reason, shown
 
 NAMED_GAPS = 3
 """The number of missing parts of a day that a message names."""
@@ -77,7 +77,7 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
 
     Without *of_few_lines* it is no warning that a rule filters a few lines, and no line is a hit.
     """
-    reason = only_reason(found.hits, found.filtered)
+    reason = main_reason(found.hits, found.filtered)
     lines = found.filtered[reason] if reason else 0
     if found.left_out and (of_few_lines or lines > FEW_LINES):
         yield f"warning: no hits, and {number_of(lines, 'line')} filtered by one rule ({reason}): {found.left_out}"

@@ -13,7 +13,7 @@ from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
-from fasthits.rules.guidance import lacking, left_out, only_reason, shown
+from fasthits.rules.guidance import lacking, left_out, main_reason, shown
 from fasthits.rules.timestamps import detect_format, timestamps
 from fasthits.rules.unreadable import why_unreadable
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
@@ -85,7 +85,7 @@ def parsed(setup: Setup, today: date) -> str:
     rejected = Counter[str]()
     compiled.finish(hit_table, rejected)
     filtered = Counter(hit_table.filtered) + rejected
-    if reason := only_reason(hit_table.hits - rejected.total(), filtered):
+    if reason := main_reason(hit_table.hits - rejected.total(), filtered):
         advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
         most = f"one rule filters {filtered[reason]} of them ({reason})"
         text = f"no hits in the first {len(lines)} lines, {most}: {advice.misses[0]}"
