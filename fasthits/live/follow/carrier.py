@@ -95,6 +95,10 @@ class Place(NamedTuple):
     """The number of the segment that was ended last."""
 
 
+class _Outrun(Exception):
+    """The server has counted further than the state file says."""
+
+
 class Carrier(threading.Thread):
     """Brings the parts for one server there, one after the other, however long this takes."""
 
@@ -121,6 +125,10 @@ class Carrier(threading.Thread):
         self.unsure = False
         """Whether the outcome of something that was sent is unknown."""
         self.failure: BaseException | None = None
+        self.start_number: int | None = None
+        """The number of the mark from which the server gets hits; None once the server's mark has been compared."""
+        self.is_outrun = False
+        """Whether the server had counted further than that, so that nothing was sent."""
         self._begun_key = place_key(follower, "begun", prefix)
         self._ended_key = place_key(follower, "ended", prefix)
         self._ttl = ttl
@@ -139,6 +147,8 @@ class Carrier(threading.Thread):
                 self._done(self.server, segment, outcome)
         except Abandoned:
             pass
+        except _Outrun:
+            self.is_outrun = True
         except BaseException as failure:
             self.failure = failure
             raise
@@ -190,6 +200,7 @@ class Carrier(threading.Thread):
                         return Outcome(0, sent.delivered, sent.refused)
                     sent = None
                 channel = self._connected()
+                self._compare(channel)
                 ready, refused = self._prepare(channel, part)
                 if ready is None:
                     self._pause(RETRY_SECONDS)
@@ -203,6 +214,17 @@ class Carrier(threading.Thread):
                 return sent if _is_done(said) else self._doubt(sent, said)
             except (OSError, MemcachedError) as error:
                 self._failed(error)
+
+    def _compare(self, channel: Channel) -> None:
+        """Before the first hits, make sure that the server has not counted further than the state file says.
+
+        With an old copy of the state file, lines would count twice. Raises _Outrun, MemcachedError and OSError.
+        """
+        if self.start_number is not None:
+            begun = self._place(channel).begun
+            if begun and begun.number > self.start_number:
+                raise _Outrun
+            self.start_number = None
 
     def _prepare(self, channel: Channel, part: Part) -> tuple[Part | None, int]:
         """Make sure that all counters of *part* exist.

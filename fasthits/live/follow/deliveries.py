@@ -67,7 +67,8 @@ class Deliveries:
         """Begin to deliver; each server gets the lines after its mark."""
         self._marks = dict(marks)
         self._from = {name: mark.number for name, mark in marks.items()}
-        for carrier in self._carriers.values():
+        for name, carrier in self._carriers.items():
+            carrier.start_number = marks[name].number
             carrier.start()
 
     def send(self, views: Mapping[str, int], behind: int, mark: Mark, figures: Mapping[str, int] | None) -> None:
@@ -142,6 +143,10 @@ class Deliveries:
             if since is not None and now >= since + STALL_SECONDS:
                 waiting = f"{self.rows:,} rows wait, and further lines in the files"
                 self._report(f"stalled {name}", f"{name} has not answered for {STALL_SECONDS:.0f} s: {waiting}")
+
+    def outrun(self) -> str | None:
+        """Return a server that had counted further than the mark given to `start`, if there is one."""
+        return next((name for name, carrier in self._carriers.items() if carrier.is_outrun), None)
 
     def abandon(self) -> None:
         """Stop waiting for servers; a signal handler may call this."""

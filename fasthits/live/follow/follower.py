@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
+from typing import NoReturn
 
 from fasthits.errors import StateError, UsageError
 from fasthits.live.causes import warning_figure
@@ -120,15 +121,17 @@ class Follower:
     def run(self) -> None:
         """Follow until `stop` is called, then deliver what was read until the drain time is over.
 
-        Raises StateError when the state cannot be written, before anything is counted.
+        Raises StateError when the state cannot be written, or is older than a server's mark, before that server counts.
         """
         with suppress(OSError, ValueError):  # a rotated file stays open with the new one, and there may be many
             most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         try:
             self._begin()
-            while not self._stopped:
+            while not self._stopped and not self._deliveries.outrun():
                 self._step()
+            if server := self._deliveries.outrun():
+                self._refuse(server)
             self._drain()
         except Abandoned:  # stopped before it had begun
             pass
@@ -328,11 +331,24 @@ class Follower:
             self._health.at = 0.0
         if self._figures()["pending"]:
             self._say(f"ended before everything was delivered: {self._losses()}; the next start counts what waits")
+        self._end()
+
+    def _end(self) -> None:
+        """End all deliveries, and save the positions."""
         if self._deliveries:
             self._deliveries.abandon()
         self._deliveries.close()
         self._save_at = 0.0
         self._save(clean=self._deliveries.is_sure())
+
+    def _refuse(self, server: str) -> NoReturn:
+        """End because *server* has counted further than the state file says. Raises StateError.
+
+        Its mark is no place to go on from: an old state file does not know which files were rotated since.
+        """
+        self._end()
+        hint = f"an old copy, or in use elsewhere, too? {START_OVER}; fasthits warm counts the lines before"
+        raise StateError(f"{server} has counted further than the state file says", self._state_file.path, hint)
 
     # Figures
 

@@ -19,7 +19,7 @@ DEFAULT_STATE = "/var/lib/fasthits/follow.state"
 HEAD_BYTES = 1024
 """The fingerprint of a file covers the first bytes that have been read, up to this number."""
 STATE_FORMAT = 1
-START_OVER = "put a copy of it back, or delete it: counting then starts at the end of the files"
+START_OVER = "delete it: counting then starts at the end of the files"
 
 FileId = tuple[int, int]
 """Device and inode."""

@@ -228,4 +228,4 @@ def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcache
     broken = follow(place, memcached, log)
     broken.launch()
     assert broken.wait() == 1
-    assert f"the state file is damaged: {follower.state} (put a copy of it back, or delete it" in broken.stderr
+    assert f"the state file is damaged: {follower.state} (delete it: counting then starts at the end" in broken.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.following import QUICK, Writer, expect_all, follow, logrotate
+from tests.support.following import QUICK, Writer, expect_all, follow, logrotate, views_by_path
 from tests.support.logger import access_line
 from tests.support.processes import eventually
 from tests.support.servers import Memcached
@@ -148,6 +148,32 @@ def test_the_marks_in_memcached_correct_an_old_state_file(place: Path, logs: Pat
             file.write(access_line("/c") * 9)
         follower.start()
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1, "/c": 9}))
+
+
+def test_an_old_copy_of_the_state_file_is_refused_and_nothing_counts_twice(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log = logs / "access.log"
+    with follow(place, memcached, log) as follower:
+        assert follower.stop() == 0
+        copy = follower.state.read_bytes()
+        follower.start()
+        log.write_bytes(access_line("/a") * 3)
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        assert follower.stop() == 0
+        follower.state.write_bytes(copy)
+        for said in range(1, 3):
+            follower.launch()
+            assert follower.wait() == 1
+            told = f"{memcached.spec} has counted further than the state file says: {follower.state} (an old copy"
+            assert follower.stderr.count(told) == said
+            assert follower.stderr.count("\n") == said
+        assert views_by_path(memcached) == Counter({"/a": 3})
+        follower.state.unlink()
+        follower.start()
+        with log.open("ab") as file:
+            file.write(access_line("/b"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
 
 
 def test_after_a_proper_end_it_goes_on_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:

@@ -61,7 +61,7 @@ def test_a_file_that_is_cut_short_anywhere_is_damaged(path: Path) -> None:
     whole = saved(path)
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
-        with pytest.raises(StateError, match=r"damaged: .*follow\.state \(put a copy of it back, or delete it"):
+        with pytest.raises(StateError, match=r"damaged: .*follow\.state \(delete it: counting then starts"):
             load(path)
 
 
