@@ -133,7 +133,7 @@ def _numbers(text: str, least: int, most: int, default: int | None = None) -> Pa
 
 def _text(most: int, starts: tuple[str, ...] = ("",)) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if not text or len(text) > most or not text.startswith(starts):
+        if not text or len(text) > most or not text.startswith(starts) or "\0" in text:  # PostgreSQL refuses NUL
             raise ValueError
         return text
 

@@ -46,6 +46,8 @@ def test_the_description_names_every_path_of_the_interface(idle: Served) -> None
         *("/api/most-read?pages=yes", "/api/most-read?offset=-1", "/api/hours", "/api/hours?day=yesterday"),
         *("/badge.svg?path=/&label=", "/badge.svg?path=/&label=%00", "/badge.svg?path=/&label=" + "x" * 41),
         "/api/today?path=/" + "x" * 8192,
+        *("/api/history?path=/%00", "/api/referrers?prefix=/a%00/", "/badge.svg?path=/%00", "/api/most-read?q=%00"),
+        "/api/history?host=a%00",
     ],
 )
 def test_invalid_parameters_are_errors(idle: Served, target: str) -> None:
