@@ -10,6 +10,7 @@ from typing import Annotated
 from fasthits.cli.declare import Option
 from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_servers
 from fasthits.cli.output import say
+from fasthits.daily.urls import is_postgres, shown
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
@@ -84,12 +85,16 @@ def serve(
     if database.lower().endswith(".csv"):
         raise UsageError("serve cannot read CSV", database, "keep the days in a database: fasthits rollup --to hits.db")
     check_readable(database)
+    _check_url(database)
     if token is not None and token_file is not None:
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
     secret = _read_token(token_file) if token_file else token
     if secret == "":
         unset = "FASTHITS_TOKEN is empty, or a variable in your command is not set"
         raise UsageError("token is empty", token_file or "--token", "write a secret into it" if token_file else unset)
+    if secret is not None and (secret != secret.strip() or not secret.isprintable()):
+        hint = "a token is one line of UTF-8 text, without blanks around it and without a byte order mark"
+        raise UsageError("not a token", token_file or "--token or FASTHITS_TOKEN", hint)
     if secret is not None and public:
         raise UsageError("choose one of these", "a token, --public", "--public-badges shows badges beside a token")
     if not (_is_loopback(host) or secret or public):
@@ -110,6 +115,16 @@ def serve(
             run(options, listening, say)
         except KeyboardInterrupt:
             return
+
+
+def _check_url(database: str) -> None:
+    """Raise UsageError for a URL whose password PostgreSQL would take for a host: its errors would tell it to clients.
+
+    PostgreSQL ends the password at the first @, and the host at the first slash.
+    """
+    before = database.partition("://")[2].rpartition("@")[0]
+    if is_postgres(database) and ("@" in before or "/" in before):
+        raise UsageError("an @ or a slash in a password", shown(database), "write @ as %40 and / as %2F")
 
 
 def _read_token(file: Path) -> str:

@@ -49,7 +49,9 @@ def listen(host: str, port: int) -> socket.socket:
             raise
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ListenError("cannot listen", f"{host} port {port}", f"{reason}; try another --port") from error
+        is_host = isinstance(error, (socket.gaierror, UnicodeError)) or error.errno == errno.EADDRNOTAVAIL
+        hint = f"{reason}; --host is an address of this machine" if is_host else f"{reason}; try another --port"
+        raise ListenError("cannot listen", f"{host} port {port}", hint) from error
     return listening
 
 

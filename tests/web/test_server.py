@@ -40,6 +40,30 @@ def test_a_port_in_use_is_an_error_of_one_line(idle: Served) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("host", ["nosuch.invalid", "192.0.2.1", "a" * 64])
+def test_a_host_that_is_not_of_this_machine_is_not_the_fault_of_the_port(host: str) -> None:
+    done = run_fasthits("serve", "--host", host, "--public", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fasthits: cannot listen: {host} port 0 (".encode())
+    assert done.stderr.endswith(b"; --host is an address of this machine)\n")
+
+
+@pytest.mark.parametrize(
+    ("database", "named"),
+    [
+        ("postgresql://stats:s@krit@127.0.0.1:5432/hits", "postgresql://stats@127.0.0.1:5432/hits"),
+        ("postgresql://stats:s/krit@127.0.0.1/hits", "postgresql://stats@127.0.0.1/hits"),
+        ("postgresql://stats:s/k?rit@127.0.0.1/hits", "postgresql://stats@127.0.0.1/hits"),
+        ("postgres://stats:s@k/r?it@127.0.0.1/hits", "postgres://stats@127.0.0.1/hits"),
+    ],
+)
+def test_a_password_that_postgresql_would_take_for_a_host_is_refused(database: str, named: str) -> None:
+    """Its errors, which clients see, name the host."""
+    done = run_fasthits("serve", "--port", "0", "--database", database)
+    said = f"fasthits: an @ or a slash in a password: {named} (write @ as %40 and / as %2F)\n"
+    assert (done.returncode, done.stderr.decode()) == (2, said)
+
+
 def test_without_the_extra_it_says_what_to_install() -> None:
     program = "import sys; sys.modules['uvicorn'] = None; from fasthits.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True)

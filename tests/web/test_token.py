@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,10 @@ def test_the_token_comes_from_a_file_that_others_cannot_read(start: Callable[...
         (b"s3cret", 0o644, (), "everybody on this machine may read the token: "),
         (b"\n", 0o600, (), "token is empty: "),
         (b"\xff", 0o600, (), "cannot read the token: "),
+        (b"s3cret\n# of the web page\n", 0o600, (), "not a token: "),
+        (b" s3cret\n", 0o600, (), "not a token: "),
+        (b"s3cret \n", 0o600, (), "not a token: "),
+        (b"\xef\xbb\xbfs3cret\n", 0o600, (), "not a token: "),
         (None, 0o600, (), "cannot read the token: "),
         (b"s3cret", 0o600, ("--token", "other"), "choose one of these: "),
         (b"s3cret", 0o600, ("--public",), "choose one of these: "),
@@ -100,6 +105,13 @@ def test_a_token_file_that_is_not_safe_or_not_clear_is_refused(
         write(file, content).chmod(mode)
     done = run_fasthits("serve", "--port", "0", "--token-file", str(file), *options)
     assert (done.returncode, done.stderr.startswith(f"fasthits: {said}".encode())) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("token", [b"s3cr\xe9t", b"s3cret\n", b" s3cret"])
+def test_a_token_that_nobody_can_send_is_refused(token: bytes) -> None:
+    done = run_fasthits("serve", "--port", "0", env={"FASTHITS_TOKEN": os.fsdecode(token)})
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"fasthits: not a token: --token or FASTHITS_TOKEN (a token is one line of UTF-8")
 
 
 def test_an_empty_token_is_refused() -> None:
