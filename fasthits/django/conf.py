@@ -17,6 +17,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from fasthits.daily.days import has_date, split_patterns
+from fasthits.daily.past.opening import check_readable
 from fasthits.daily.urls import is_postgres
 from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
@@ -61,6 +62,10 @@ def _read_config(value: Any) -> Path | None:
 
 
 def _read_database(value: Any) -> str | Path | None:
+    if isinstance(value, str):
+        check_readable(value)  # raises TableError
+    if value == "":
+        raise ValueError("empty")
     return value if value is None or is_postgres(value) else Path(value)
 
 

@@ -74,6 +74,8 @@ def test_valid_settings_give_no_error(settings: dict[str, Any]) -> None:
         ({"LIVE": 1}, "E003", 'FASTHITS["LIVE"] is invalid: 1.'),
         ({"CONFIG": "none.toml"}, "E003", 'FASTHITS["CONFIG"]: cannot read config file: none.toml.'),
         ({"CONFIG": 5}, "E003", 'FASTHITS["CONFIG"] is invalid: 5.'),
+        ({"ROLLUP": "mysql://x"}, "E003", "FASTHITS[\"ROLLUP\"] is invalid: 'mysql://x'."),
+        ({"ROLLUP": ""}, "E003", "FASTHITS[\"ROLLUP\"] is invalid: ''."),
         ({"ROLLUP": 5}, "E003", 'FASTHITS["ROLLUP"] is invalid: 5.'),
         ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: no such rule: colour.'),
         ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: invalid status: 'ok'."),
