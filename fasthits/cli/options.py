@@ -176,7 +176,7 @@ RangeOfDays = Annotated[
         "--date",
         metavar="RANGE",
         help="Instead of --days: a day, a month, a year or a range: 2026-11-21, 2026-11, 2026, 2026-03..2026-11-21. "
-        "A range without an end, such as 2026-11.., ends with the newest day.",
+        "A range without an end, such as 2026-11.., ends yesterday, or later with the newest day.",
         show_default=False,
     ),
 ]

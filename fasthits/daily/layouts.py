@@ -142,7 +142,10 @@ PLAIN = hits_layout()
 
 
 def _hours(counted: Rows) -> Iterator[tuple[Cell, ...]]:
+    views_of = counted.views_by_day()
     for day, hours in sorted(counted.take_hours().items()):
+        if sum(hours) != views_of.get(day):  # some lines of the day have no time of day
+            continue
         yield from ((day.isoformat(), hour, views) for hour, views in enumerate(hours) if views)
 
 

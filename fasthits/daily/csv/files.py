@@ -184,6 +184,15 @@ class CsvFile:
             raise TableError("not a CSV file of fasthits", self.path, str(error)) from error
 
 
+def file_of(hits: Path, table: str) -> Path:
+    """Return the file of a table: *hits*, or for another table the file beside it.
+
+    >>> str(file_of(Path("stats/hits.csv"), "referrers"))
+    'stats/hits.referrers.csv'
+    """
+    return hits if table == "hits" else hits.with_suffix(f".{table}{hits.suffix}")
+
+
 def replace_days(
     files: Sequence[CsvFile],
     days: Collection[str],

@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fasthits.daily.csv.files import Block, CsvFile, csv_line, harmless, replace_days
+from fasthits.daily.atomic import resolve
+from fasthits.daily.csv.files import Block, CsvFile, csv_line, file_of, harmless, replace_days
 from fasthits.daily.layouts import PLAIN, Layout, Rows
 from fasthits.daily.targets.refusals import find_fewer
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
@@ -21,14 +22,8 @@ class CsvTarget(Target):
 
     def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
         self._layouts = layouts
-        self._files = [
-            CsvFile(
-                path if not at else path.with_suffix(f".{layout.name}{path.suffix}"),
-                layout.columns,
-                len(layout.numbers),
-            )
-            for at, layout in enumerate(layouts)
-        ]
+        path = resolve(path) if path.is_symlink() else path  # other tables are beside the file, not beside the link
+        self._files = [CsvFile(file_of(path, each.name), each.columns, len(each.numbers)) for each in layouts]
 
     def check(self) -> None:
         for file in self._files:

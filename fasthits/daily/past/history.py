@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from heapq import nlargest
 from itertools import chain
-from typing import Literal, NamedTuple, Self, TypeVar
+from threading import get_ident
+from typing import Literal, NamedTuple, Self, TypeVar, get_args
 
 from fasthits.daily.days import Range, days_of
 from fasthits.daily.past.kept import Kept
@@ -66,7 +67,8 @@ class History:
 
     def __init__(self, database: "str | os.PathLike[str]") -> None:
         self._name = database
-        self._held: Kept | None = None
+        self._held: dict[int, Kept] = {}
+        """What the threads read now: a connection of SQLite is for one thread."""
         self._interrupted = False
 
     @property
@@ -75,9 +77,9 @@ class History:
         return shown(self._name)
 
     def interrupt(self) -> None:
-        """Let the call that another thread makes, and each further call, raise TableError."""
+        """Let the calls that other threads make, and each further call, raise TableError."""
         self._interrupted = True
-        if held := self._held:
+        for held in list(self._held.values()):
             held.interrupt()
 
     @property
@@ -164,6 +166,8 @@ class History:
         returns, each path has its views in that range, too. *sort* ``"rise"`` sorts by the rise in views since
         *before*, which is by default the range before.
         """
+        if sort not in get_args(Sort):
+            raise UsageError("no such order", repr(sort), f"choose one of {', '.join(get_args(Sort))}")
         with self._kept(host) as kept:
             before = before or (self.before(days) if sort == "rise" else None)
             views = kept.totals(days, host)
@@ -258,10 +262,12 @@ class History:
             else [(engine, terms, views) for (engine, terms), views in _most(found, limit, offset)]
         )
 
-    def hours(self, day: date) -> list[int] | None:
+    def hours(self, day: date | str) -> list[int] | None:
         """Return the views in each of the 24 hours of a day. None if they are not kept."""
+        if len(asked := days_of(day) or []) != 1:
+            raise UsageError("not a day", repr(day), "such as 2026-03-12")
         with self._kept() as kept:
-            found = kept.hours(day) if day in kept.days and kept.has_table("hours") else {}
+            found = kept.hours(asked[0]) if asked[0] in kept.days and kept.has_table("hours") else {}
         return [found.get(hour, 0) for hour in range(24)] if found else None
 
     @contextmanager
@@ -272,21 +278,21 @@ class History:
 
     @contextmanager
     def _kept(self, host: str | None = None) -> Iterator[Kept]:
-        held = self._held
-        if held:
+        thread = get_ident()
+        if held := self._held.get(thread):
             with held.errors():
                 held.check_host(host)
                 yield held
             return
         with reading_days(self._name) as kept:
-            self._held = kept
+            self._held[thread] = kept
             try:
                 if self._interrupted:
                     kept.interrupt()
                 kept.check_host(host)
                 yield kept
             finally:
-                self._held = None
+                del self._held[thread]
 
     def _sources(
         self, table: str, texts: str, days: Range, key: str | None, host: str | None

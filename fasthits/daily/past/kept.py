@@ -198,9 +198,10 @@ class Kept:
         found: Counter[tuple[str, ...]] = Counter()
         made = self._summed_sources.get(table, ()) if path is None else ()
         if made:
-            summed = f"FROM {table}_sums WHERE date BETWEEN ? AND ?"
+            condition, given = self._in_kept(days)
+            summed = f"FROM {table}_sums WHERE {condition}"
             query = f"SELECT {_sum()}, {texts} {summed}{_of_host(host)} GROUP BY {texts}"
-            found.update(self._by_texts(self._ask(query, [*days.ends, *_given(host)])))
+            found.update(self._by_texts(self._ask(query, [*given, *_given(host)])))
         where, given = _of_host(host), _given(host)
         if path is not None and is_section:
             where, given = f"{where} AND path >= ? AND path < ?", [*given, path, f"{path[:-1]}0"]  # 0 comes after the /
@@ -214,11 +215,22 @@ class Kept:
 
     def not_found(self, days: Range, host: str | None, prefix: str, limit: int, offset: int) -> list[tuple[str, int]]:
         """Return the paths with *prefix* that were most often requested but not found."""
+        condition, given = self._in_kept(days)
         query = (
-            f"SELECT {_sum()}, path FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
+            f"SELECT {_sum()}, path FROM not_found WHERE {condition} AND path >= ?{_of_host(host)} "
             f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 1 DESC, path LIMIT {limit} OFFSET {offset}"
         )
-        return list(self._numbers(self._ask(query, [*days.ends, prefix, *_given(host), prefix])).items())
+        return list(self._numbers(self._ask(query, [*given, prefix, *_given(host), prefix])).items())
+
+    def _in_kept(self, days: Range) -> tuple[str, list[str]]:
+        """Return a condition for the kept days of a range, and its values.
+
+        Whoever removes a day from ``hits`` leaves its rows in other tables.
+        """
+        kept = self.days_of(days)
+        if kept and len(kept) == len(days.days):
+            return "date BETWEEN ? AND ?", kept[:1] + kept[-1:]
+        return f"date IN ({', '.join('?' * len(kept)) or 'NULL'})", kept
 
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""

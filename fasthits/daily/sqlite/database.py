@@ -148,14 +148,15 @@ def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
 def _load_csv(path: Path) -> sqlite3.Connection:
     """Return a temporary database with the rows of a CSV file and of the other tables' files: hits.csv,
     hits.referrers.csv."""
-    from fasthits.daily.csv.files import NUMBERS, read_csv
+    from fasthits.daily.csv.files import NUMBERS, file_of, read_csv
     from fasthits.daily.layouts import BESIDE
 
     database = sqlite3.connect("", isolation_level=None)  # in memory, and on the disk if it grows
     try:
         database.execute(f"PRAGMA cache_size = -{CSV_CACHE_BYTES >> 10}")
         database.execute("PRAGMA journal_mode = OFF")
-        for table, file in (("hits", path), *((name, path.with_suffix(f".{name}.csv")) for name in BESIDE)):
+        for table in ("hits", *BESIDE):
+            file = file_of(path, table)
             if table != "hits" and not file.exists():
                 continue
             with file.open("rb") as source:

@@ -64,6 +64,13 @@ def test_a_rollup_keeps_the_hours_of_its_hits(
     assert found == (None if expected is None else [expected.get(hour, 0) for hour in range(24)])
 
 
+def test_a_day_has_no_hours_if_some_lines_have_no_time_of_day(tmp_path: Path, target: tuple[str, str]) -> None:
+    dated = '{"date":"2026-03-12","method":"GET","path":"/j","status":200}\n'
+    history = rolled_up(tmp_path, *target, log=LOG + dated * 3)
+    assert history.views("/j") == {DAY: 3}
+    assert history.hours(DAY) is None
+
+
 def test_hours_are_replaced_with_their_day(tmp_path: Path, target: tuple[str, str]) -> None:
     rolled_up(tmp_path, *target)
     more = LOG + line(10) * 7
