@@ -109,7 +109,7 @@ def _print_table(found: "Sequence[Document]") -> None:
 def most_read(
     section: Annotated[
         str,
-        Argument(metavar="[SECTION]", help="Only paths that begin like this: '/blog/*'. Default: all.", show_default=False),
+        Argument(metavar="[SECTION]", help="Only paths that begin so: '/blog/*'. Default: all.", show_default=False),
     ] = "",
     days: Annotated[int | None, number_of_days_option(7)] = None,
     dates: RangeOfDays = None,
