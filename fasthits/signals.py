@@ -42,6 +42,9 @@ def ended_by_signals() -> Iterator[None]:
                 kept[number] = signal.signal(number, _end)
     try:
         yield
+    except RuntimeError:  # a lock of Python's threads: the signal came when it had just been released, or not yet taken
+        check()
+        raise
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

@@ -77,6 +77,14 @@ CAUSES: Mapping[str, Cause] = {
         "lost its helper process and started another",
         "look for the out-of-memory killer in the system's log: journalctl -k",
     ),
+    "missing": Cause(
+        "was told to follow a log that did not exist when it started",
+        "correct the name after --follow, unless the log has appeared since",
+    ),
+    "rotated": Cause(
+        "does not follow a log that is named like a rotated file of another",
+        "name it, too: --follow FILE",
+    ),
     "unreadable": Cause(
         "could not read a log file that it follows",
         "add the follower's user to the file's group, often adm",

@@ -20,6 +20,7 @@ import pytest
 from fasthits.live.keys import hit_key
 from tests.live.test_log_process import IGNORED, count_one, courier_of, private_python, status_of
 from tests.support.certificates import Authority
+from tests.support.commands import write
 from tests.support.installation import Installation, custom_log, shell_command
 from tests.support.logger import DAY, RUN, Logger, access_line, access_lines
 from tests.support.processes import (
@@ -322,14 +323,23 @@ def test_nothing_is_counted_as_root_if_the_user_does_not_exist(
 def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """In this test the configuration is a FIFO that nobody writes to yet. It could be on a slow disk."""
-    config = place / "fasthits.toml"
-    os.mkfifo(config)
-    logger = start_logger("--memcached", memcached.spec, "--config", str(config))
+    """In this test the configuration is read when a file has appeared. It could be on a slow disk."""
+    config, switch = write(place / "fasthits.toml", b"exclude-bots = true\n"), place / "switch"
+    slow_disk = f"""
+import os, time
+import fasthits.rules.config as config
+load = config.load_config
+def load_slowly(path):
+    while not os.path.exists({str(switch)!r}):
+        time.sleep(0.01)
+    return load(path)
+config.load_config = load_slowly
+"""
+    logger = start_logger("--memcached", memcached.spec, "--config", str(config), first=slow_disk)
     writer = Thread(target=logger.write, args=[LINES], daemon=True)  # more than the pipe holds
     writer.start()
     eventually(lambda: not writer.is_alive(), what="all is written")
-    config.write_text("exclude-bots = true\n")
+    switch.touch()
     (line,) = eventually(lambda: said(logger, "counting now"), what="the logger counts")
     (discarded,) = numbers([line])
     assert discarded > 0

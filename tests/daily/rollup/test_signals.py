@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fasthits.signals import ended_by_signals
 from tests.daily.support import DAY, KEPT, only_line, rows_in
 from tests.support.commands import hit, write
 from tests.support.processes import PROJECT, eventually
@@ -102,3 +103,18 @@ def test_under_nohup_a_rollup_survives_its_terminal(kept: Path, tmp_path: Path) 
         running.communicate(timeout=60)
     assert running.returncode == 0
     assert rows_in(kept) == [KEPT[0], ("2026-03-12", "/", 9), KEPT[2]]
+
+
+def be_interrupted_in_a_lock() -> None:
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise RuntimeError("release unlocked lock") from None
+
+
+def test_a_signal_within_a_lock_of_python_ends_the_run() -> None:
+    """A `with` of threading then raises an error of its own."""
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        be_interrupted_in_a_lock()
+    with pytest.raises(RuntimeError, match="another"), ended_by_signals():
+        raise RuntimeError("another")

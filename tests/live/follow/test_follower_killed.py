@@ -154,6 +154,7 @@ def test_an_old_copy_of_the_state_file_is_refused_and_nothing_counts_twice(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log = logs / "access.log"
+    log.touch()
     with follow(place, memcached, log) as follower:
         assert follower.stop() == 0
         copy = follower.state.read_bytes()
