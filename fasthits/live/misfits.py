@@ -81,7 +81,7 @@ class Misfits:
         return found or self._look_at_rules(backlog, block) or self._look_at_fields(backlog.intake, block)
 
     def _look_at_rules(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
-        """Return which rule leaves out all lines: once, as a site may have nothing else."""
+        """Return which rule leaves out most lines, if no line is a hit: once, as a site may have nothing else."""
         hits, filtered = backlog.outcome()
         reason = main_reason(hits, filtered)
         if self._has_told or reason is None or filtered[reason] < MOST_LEFT_OUT:
