@@ -69,6 +69,7 @@ class Core(build_ext):
             compiler_directives=checks | {"cdivision": not debug},
         )
         extension.sources = made[0].sources
+        extension.extra_compile_args = optimise + debug_information  # only now: Cython writes them into the C file
         super().build_extension(extension)
 
     def build_extensions(self):
@@ -118,7 +119,6 @@ parse = Extension(
     ["fasthits/_parse.pyx"],
     depends=["fasthits/_parse.pyx", *glob("fasthits/core/*.pxd"), *glob("fasthits/core/*.h")],
     include_dirs=["fasthits/core"],
-    extra_compile_args=optimise + debug_information,
     py_limited_api=abi3,
     define_macros=[("CYTHON_TRACE_NOGIL", "1")] * debug + [("Py_LIMITED_API", "0x030B0000")] * abi3,
 )
