@@ -90,8 +90,8 @@ build/agents: | .venv/made
 
 # What the tests start, as COMMAND or COMMAND=PACKAGE.
 PROGRAMS := $(PYTHON)=python3 gcc memcached apache2=apache2-bin nginx=nginx-light cronolog logrotate haproxy \
-	stunnel=stunnel4 nutcracker postgres=postgresql chromium chromedriver=chromium-driver systemd-analyze=systemd \
-	setfacl=acl faketime ip=iproute2 mount valgrind man=man-db openssl
+	stunnel=stunnel4 nutcracker postgres=postgresql chromium-headless-shell chromedriver=chromium-driver \
+	systemd-analyze=systemd setfacl=acl faketime ip=iproute2 mount valgrind man=man-db openssl
 
 # All that is missing is named at once, and before anything is made.
 programs:
