@@ -10,10 +10,8 @@ the number of the device has changed.
 
 import glob
 import os
-import re
 import shlex
 import stat
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -21,146 +19,11 @@ from fnmatch import fnmatchcase
 from fasthits.formats.packing import HEAD_BYTES as PACKING_BYTES
 from fasthits.formats.packing import packing_of
 from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
-
-COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
-"""Endings of compressed files, which no server writes to."""
-BLOCK_BYTES = 1 << 14
-LONGEST_LINE_BYTES = 1 << 20
-"""A longer line is counted in pieces."""
-NAMES_COLUMNS = b"#Fields:"
-"""The beginning of a line of W3C's format that names the columns of the lines behind it."""
-KEEP_SECONDS = 3600.0
-"""The time from a rotated file's last line until it is closed."""
-KEEP_DELETED_SECONDS = 60.0
-"""The same for a deleted file, which takes room on the disk while it is open."""
+from fasthits.live.follow.rotated_names import COMPRESSED, files_in, name_before_rotation, rotated_files, rotations
+from fasthits.live.follow.tail import Tail
 
 Report = Callable[[str, str], object]
 """Takes a cause and a line for the operator."""
-
-NO_FILE: FileId = (0, 0)
-
-_TURN = r"(?:\.\d{1,4}|[.-]\d{8}(?:[.-]?\d+)*|[.-]\d{4}-\d\d-\d\d(?:[.-]?\d+)*|\.old|\.bak)"
-"""What rotation adds after a name, or before its extension: a number (0 to 9999), a date, or a word."""
-_TURNED = re.compile(rf"(.+?){_TURN}((?:\.[a-z]+)?)", re.S)
-
-
-class Tail:
-    """One file, read from a position."""
-
-    def __init__(self, path: str, fd: int, offset: int) -> None:
-        """*fd* is the open file."""
-        status = os.fstat(fd)
-        self.path = path
-        self.file: FileId = (status.st_dev, status.st_ino)
-        self.origin = self.file
-        """The file of which this is a copy, or the file itself."""
-        self.offset = offset
-        self.limit: int | None = None
-        """The end of reading for now; None for no limit."""
-        self.rotated = False
-        """Whether it was renamed or deleted."""
-        self._fd = fd
-        self._head = b""
-        self._columns = self._find_columns()
-        self._grew_at = time.monotonic()
-        self._learn_head()
-
-    @property
-    def size(self) -> int:
-        """The size of the file now."""
-        return os.fstat(self._fd).st_size
-
-    @property
-    def is_deleted(self) -> bool:
-        """Whether the file has no name any more."""
-        return not os.fstat(self._fd).st_nlink
-
-    def position(self) -> Position:
-        """Return the position up to which the file has been read."""
-        return Position(self.path, *self.file, self.offset, len(self._head), fingerprint(self._head))
-
-    def begins_like(self, position: Position) -> bool:
-        """Tell whether the file begins like the file of *position*."""
-        head = os.pread(self._fd, position.head, 0)
-        return len(head) == position.head and fingerprint(head) == position.fingerprint
-
-    def move_to(self, offset: int) -> None:
-        """Go on from *offset*, where a line begins."""
-        self.offset = offset
-        self._head = b""
-        self._columns = self._find_columns()
-        self._learn_head()
-
-    def is_truncated(self) -> bool:
-        """Tell whether the file is no longer the file read so far."""
-        return self.size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
-
-    def start_again(self) -> None:
-        """Read the file from its first byte outside a hole: a writer that does not append leaves a hole."""
-        try:
-            self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
-        except OSError:
-            self.offset = 0
-        self._head = self._columns = b""
-        self.origin = NO_FILE
-
-    def read(self) -> bytes:
-        """Return the next whole lines; empty if there are none. Raises OSError.
-
-        The first lines of a W3C log come behind the line that names their columns, which stands before them.
-        """
-        most = LONGEST_LINE_BYTES if self.limit is None else min(LONGEST_LINE_BYTES, self.limit - self.offset)
-        block = os.pread(self._fd, max(0, min(most, BLOCK_BYTES)), self.offset)
-        end = block.rfind(b"\n") + 1
-        if not end and len(block) == BLOCK_BYTES:
-            block = os.pread(self._fd, most, self.offset)
-            end = block.find(b"\n") + 1 or len(block) // LONGEST_LINE_BYTES * LONGEST_LINE_BYTES
-        if not end:
-            return b""
-        self.offset += end
-        self._grew_at = time.monotonic()
-        self._learn_head()
-        return self._whole(block[:end])
-
-    def last_line(self) -> bytes:
-        """Return the rest without a newline, when no more will come."""
-        block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)
-        self.offset += len(block)
-        return self._whole(block)
-
-    def is_over(self) -> bool:
-        """Tell whether the file was rotated and has had no new line for long."""
-        keep = KEEP_DELETED_SECONDS if self.is_deleted else KEEP_SECONDS
-        return self.rotated and self.limit is None and time.monotonic() > self._grew_at + keep
-
-    def close(self) -> None:
-        """Close it."""
-        os.close(self._fd)
-
-    def _learn_head(self) -> None:
-        if len(self._head) < min(self.offset, HEAD_BYTES):
-            self._head = os.pread(self._fd, min(self.offset, HEAD_BYTES), 0)
-
-    def _whole(self, lines: bytes) -> bytes:
-        """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""
-        lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
-        if not lines:
-            return b""
-        columns, self._columns = self._columns, b""
-        return columns + (lines if lines.endswith(b"\n") else lines + b"\n")
-
-    def _find_columns(self) -> bytes:
-        """Return the last line before the offset that names the columns of a W3C log; empty for other logs."""
-        end = self.offset if os.pread(self._fd, 1, 0) == b"#" else 0
-        while end:
-            begin = max(0, end - LONGEST_LINE_BYTES)
-            block = os.pread(self._fd, end - begin, begin)
-            place = block.rfind(b"\n" + NAMES_COLUMNS) + 1
-            if place or (not begin and block.startswith(NAMES_COLUMNS)):
-                line, newline, _ = os.pread(self._fd, BLOCK_BYTES, begin + place).partition(b"\n")
-                return line + newline
-            end = begin and begin + len(NAMES_COLUMNS)  # the line may stand across the border
-        return b""
 
 
 class Files:
@@ -225,7 +88,7 @@ class Files:
         if not glob.has_magic(pattern):
             return [pattern]
         names = {name for name in glob.glob(pattern) if not name.endswith(COMPRESSED)}
-        return sorted(name for name in names if _unturned(name) not in names | self._paths)
+        return sorted(name for name in names if name_before_rotation(name) not in names | self._paths)
 
     def _begin(self, path: str, found: os.stat_result, at_end: bool) -> bool:
         """Begin to read a file that was not followed; return whether lines were in it. If it begins like a followed
@@ -246,7 +109,7 @@ class Files:
     def _note_rotated(self) -> None:
         """Note the sizes of the rotated files. Report those that grow, as only logs do that are written to."""
         known: dict[FileId, int] = {}
-        for path, names in _rotated(self._paths).items():
+        for path, names in rotated_files(self._paths).items():
             for name in names:
                 if not (found := _status(name)) or (file := _id(found)) in self.tails:
                     continue
@@ -299,7 +162,7 @@ class Files:
                 )
         self._let_go()
         paths = {path for pattern in patterns for path in self._expand(pattern)} | {each.path for each in positions}
-        for path, names in _rotated(paths).items():
+        for path, names in rotated_files(paths).items():
             for name in names:
                 found = _status(name)
                 if found and found.st_mtime >= saved_at and known.get(_id(found)) != found.st_size:
@@ -360,7 +223,7 @@ class Files:
             return None
         if packing := packing_of(os.pread(fd, PACKING_BYTES, 0)):
             os.close(fd)
-            if not _unturned(path):
+            if not name_before_rotation(path):
                 text = f"cannot follow a {packing.what}: {path} (name the file that the server writes to)"
                 self._report(f"packed {path}", text)
             return None
@@ -440,44 +303,14 @@ def _places(position: Position) -> list[str]:
     # Without a fingerprint it may be another file with the inode of a deleted file.
     candidates = [
         path
-        for path in dict.fromkeys((position.path, *_neighbours(position.path)))
-        if position.head or position.path in (path, _unturned(path))
+        for path in dict.fromkeys((position.path, *files_in(os.path.dirname(position.path))))
+        if position.head or position.path in (path, name_before_rotation(path))
     ]
     return [path for path in candidates if (found := _status(path)) and _is_file(found, position.file)]
 
 
 def _is_file(status: os.stat_result, file: FileId) -> bool:
     return _id(status) == file and stat.S_ISREG(status.st_mode)
-
-
-def rotations(path: str) -> list[str]:
-    """Return the names of the rotated files of *path*, without compressed files."""
-    return _rotated([path]).get(path, [])
-
-
-def _rotated(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return the rotated files of each of *paths* that has some."""
-    wanted = set(paths)
-    found: dict[str, list[str]] = {}
-    for folder in {os.path.dirname(path) for path in wanted}:
-        for name in _neighbours(os.path.join(folder, "")):
-            if (path := _unturned(name)) in wanted:
-                found.setdefault(path, []).append(name)
-    return found
-
-
-def _unturned(path: str) -> str | None:
-    """Return the name of a file before rotation renamed it to *path*; None if *path* is not such a name."""
-    turn = _TURNED.fullmatch(path)
-    return turn[1] + turn[2] if turn else None
-
-
-def _neighbours(path: str) -> list[str]:
-    folder = os.path.dirname(path)
-    try:
-        return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-    except OSError:
-        return []
 
 
 def _could_search(pattern: str) -> bool:

@@ -22,7 +22,7 @@ from fasthits.errors import StateError, UsageError
 from fasthits.live.causes import warning_figure
 from fasthits.live.connections import Abandoned
 from fasthits.live.follow.deliveries import Deliveries
-from fasthits.live.follow.files import Files, Tail
+from fasthits.live.follow.files import Files
 from fasthits.live.follow.inotify import FolderWatch, Rename
 from fasthits.live.follow.positions import (
     START_OVER,
@@ -34,6 +34,7 @@ from fasthits.live.follow.positions import (
     StateFile,
     check_patterns,
 )
+from fasthits.live.follow.tail import Tail
 from fasthits.live.follow.tally import Tally
 from fasthits.live.keys import hit_key
 from fasthits.live.reader import NO_LOSS, Say

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.live.follow import files as follow
-from fasthits.live.follow.files import Files, rotations
+from fasthits.live.follow import tail as followed
+from fasthits.live.follow.files import Files
 from fasthits.live.follow.positions import Positions
 
 
@@ -113,7 +113,7 @@ def test_a_rotated_file_is_closed_when_nothing_has_come_for_long(log: Path, monk
     log.rename(log.with_name("access.log.1"))
     append(log, "two\n")
     assert following.lines() == ["two"]
-    monkeypatch.setattr(follow, "KEEP_SECONDS", -1.0)
+    monkeypatch.setattr(followed, "KEEP_SECONDS", -1.0)
     assert following.lines() == ["last"]
     assert len(following.files.tails) == 1
 
@@ -368,19 +368,6 @@ def test_after_a_restart_a_file_that_is_no_longer_followed_is_left_alone(log: Pa
     assert restarted.lines() == ["three"]
 
 
-@pytest.mark.parametrize(
-    ("name", "is_rotated"),
-    [
-        *((name, True) for name in ("a.log.1", "a.log.12", "a.log-20261125", "a.log.20261125-1730", "a-20261125.log")),
-        *((name, True) for name in ("a.log.old", "a.1.log", "a.log-2026-11-25", "a.log-20261125-1795600000")),
-        *((name, False) for name in ("a.log", "a.log.1.gz", "a-2.log", "b.log.1", "a.logs", "a.log.txt", "aa.log.1")),
-    ],
-)
-def test_names_of_rotated_files_are_recognised(tmp_path: Path, name: str, is_rotated: bool) -> None:
-    (tmp_path / name).touch()
-    assert rotations(str(tmp_path / "a.log")) == ([str(tmp_path / name)] if is_rotated else [])
-
-
 def test_a_missing_log_is_named_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "site.log").touch()
     patterns = [tmp_path / "ngnix" / "access.log", tmp_path / "*.lgo", tmp_path / "*.log"]
@@ -484,7 +471,7 @@ def test_a_copy_that_is_being_made_is_not_reported(log: Path) -> None:
 def test_the_columns_of_a_w3c_log_are_known_after_a_restart(
     log: Path, beginning: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "LONGEST_LINE_BYTES", 16)
+    monkeypatch.setattr(followed, "LONGEST_LINE_BYTES", 16)
     log.touch()
     following = Following(log)
     append(log, f"{beginning}1 2\n")

@@ -1,0 +1,137 @@
+"""One followed log file: its whole lines from a position on, and whether it is still the same file."""
+
+import os
+import time
+
+from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, fingerprint
+
+BLOCK_BYTES = 1 << 14
+LONGEST_LINE_BYTES = 1 << 20
+"""A longer line is counted in pieces."""
+NAMES_COLUMNS = b"#Fields:"
+"""The beginning of a line of W3C's format that names the columns of the lines behind it."""
+KEEP_SECONDS = 3600.0
+"""The time from a rotated file's last line until it is closed."""
+KEEP_DELETED_SECONDS = 60.0
+"""The same for a deleted file, which takes room on the disk while it is open."""
+
+NO_FILE: FileId = (0, 0)
+
+
+class Tail:
+    """One file, read from a position."""
+
+    def __init__(self, path: str, fd: int, offset: int) -> None:
+        """*fd* is the open file."""
+        status = os.fstat(fd)
+        self.path = path
+        self.file: FileId = (status.st_dev, status.st_ino)
+        self.origin = self.file
+        """The file of which this is a copy, or the file itself."""
+        self.offset = offset
+        self.limit: int | None = None
+        """The end of reading for now; None for no limit."""
+        self.rotated = False
+        """Whether it was renamed or deleted."""
+        self._fd = fd
+        self._head = b""
+        self._columns = self._find_columns()
+        self._grew_at = time.monotonic()
+        self._learn_head()
+
+    @property
+    def size(self) -> int:
+        """The size of the file now."""
+        return os.fstat(self._fd).st_size
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the file has no name any more."""
+        return not os.fstat(self._fd).st_nlink
+
+    def position(self) -> Position:
+        """Return the position up to which the file has been read."""
+        return Position(self.path, *self.file, self.offset, len(self._head), fingerprint(self._head))
+
+    def begins_like(self, position: Position) -> bool:
+        """Tell whether the file begins like the file of *position*."""
+        head = os.pread(self._fd, position.head, 0)
+        return len(head) == position.head and fingerprint(head) == position.fingerprint
+
+    def move_to(self, offset: int) -> None:
+        """Go on from *offset*, where a line begins."""
+        self.offset = offset
+        self._head = b""
+        self._columns = self._find_columns()
+        self._learn_head()
+
+    def is_truncated(self) -> bool:
+        """Tell whether the file is no longer the file read so far."""
+        return self.size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
+
+    def start_again(self) -> None:
+        """Read the file from its first byte outside a hole: a writer that does not append leaves a hole."""
+        try:
+            self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
+        except OSError:
+            self.offset = 0
+        self._head = self._columns = b""
+        self.origin = NO_FILE
+
+    def read(self) -> bytes:
+        """Return the next whole lines; empty if there are none. Raises OSError.
+
+        The first lines of a W3C log come behind the line that names their columns, which stands before them.
+        """
+        most = LONGEST_LINE_BYTES if self.limit is None else min(LONGEST_LINE_BYTES, self.limit - self.offset)
+        block = os.pread(self._fd, max(0, min(most, BLOCK_BYTES)), self.offset)
+        end = block.rfind(b"\n") + 1
+        if not end and len(block) == BLOCK_BYTES:
+            block = os.pread(self._fd, most, self.offset)
+            end = block.find(b"\n") + 1 or len(block) // LONGEST_LINE_BYTES * LONGEST_LINE_BYTES
+        if not end:
+            return b""
+        self.offset += end
+        self._grew_at = time.monotonic()
+        self._learn_head()
+        return self._whole(block[:end])
+
+    def last_line(self) -> bytes:
+        """Return the rest without a newline, when no more will come."""
+        block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)
+        self.offset += len(block)
+        return self._whole(block)
+
+    def is_over(self) -> bool:
+        """Tell whether the file was rotated and has had no new line for long."""
+        keep = KEEP_DELETED_SECONDS if self.is_deleted else KEEP_SECONDS
+        return self.rotated and self.limit is None and time.monotonic() > self._grew_at + keep
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+    def _learn_head(self) -> None:
+        if len(self._head) < min(self.offset, HEAD_BYTES):
+            self._head = os.pread(self._fd, min(self.offset, HEAD_BYTES), 0)
+
+    def _whole(self, lines: bytes) -> bytes:
+        """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""
+        lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
+        if not lines:
+            return b""
+        columns, self._columns = self._columns, b""
+        return columns + (lines if lines.endswith(b"\n") else lines + b"\n")
+
+    def _find_columns(self) -> bytes:
+        """Return the last line before the offset that names the columns of a W3C log; empty for other logs."""
+        end = self.offset if os.pread(self._fd, 1, 0) == b"#" else 0
+        while end:
+            begin = max(0, end - LONGEST_LINE_BYTES)
+            block = os.pread(self._fd, end - begin, begin)
+            place = block.rfind(b"\n" + NAMES_COLUMNS) + 1
+            if place or (not begin and block.startswith(NAMES_COLUMNS)):
+                line, newline, _ = os.pread(self._fd, BLOCK_BYTES, begin + place).partition(b"\n")
+                return line + newline
+            end = begin and begin + len(NAMES_COLUMNS)  # the line may stand across the border
+        return b""
