@@ -16,6 +16,8 @@ from django.test.utils import override_settings, setup_test_environment, teardow
 
 from fasthits.django import live
 from fasthits.live import quick
+from tests.django.support import ParseLog
+from tests.django_app.models import PressRelease
 from tests.support.commands import write
 from tests.support.logger import DAY, access_lines
 from tests.support.postgres import Postgres
@@ -86,7 +88,13 @@ def count_today(memcached: Memcached) -> Iterator[Callable[[Iterable[str]], None
 
 
 @pytest.fixture
-def parse_log(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+def release() -> PressRelease:
+    """An object without history, at /press/a/."""
+    return PressRelease.objects.create(title="A", slug="a")
+
+
+@pytest.fixture
+def parse_log(tmp_path: Path) -> ParseLog:
     """Return a function that writes lines to a day's log, runs the command and returns its output."""
 
     def parse(

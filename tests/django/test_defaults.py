@@ -4,8 +4,7 @@ import ctypes
 import inspect
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from fasthits.django import conf, live
 from fasthits.django.addresses import counted_path, path_of
 from fasthits.django.models import Hits
 from fasthits.rules.rules import Rules
+from tests.django.support import ParseLog, history_of
 from tests.django_app.models import PressRelease
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line, access_lines
@@ -26,20 +26,9 @@ from tests.support.servers import Memcached
 
 pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
-ParseLog = Callable[..., tuple[str, str]]
-
-
-@pytest.fixture
-def release() -> PressRelease:
-    return PressRelease.objects.create(title="A", slug="a")
-
 
 def warnings() -> list[tuple[str, str]]:
     return [(message.id, message.msg) for message in run_checks() if message.id.startswith("fasthits.W")]
-
-
-def history_of(obj: object) -> dict[date, int]:
-    return dict(Hits.objects.for_object(obj).values_list("date", "views"))
 
 
 # The day

@@ -48,11 +48,6 @@ def render(template: str, **context: Any) -> str:
     return engines["django"].from_string("{% load fasthits %}" + template).render(context)
 
 
-@pytest.fixture
-def release() -> PressRelease:
-    return PressRelease.objects.create(title="A", slug="a")
-
-
 # As the author wrote it
 
 PAGE = """{% if object.hits %}<p>Read {{ object.hits.0.views }} times on {{ object.hits.0.date|date:"Y-m-d" }},

@@ -33,11 +33,6 @@ pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("databa
 CountToday = Callable[[Iterable[str]], None]
 
 
-@pytest.fixture
-def release() -> PressRelease:
-    return PressRelease.objects.create(title="A", slug="a")
-
-
 def reads(memcached: Memcached) -> int:
     """Return the number of keys that were asked for."""
     answer = memcached.ask(b"stats", b"END\r\n")

@@ -2,45 +2,28 @@
 
 import io
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import uuid
-from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection, connections, router
 from django.db import models as fields
 from django.test.utils import CaptureQueriesContext, isolate_apps, override_settings
 from django.urls import set_script_prefix
 
-from fasthits.django import history, models
+from fasthits.django import history
 from fasthits.django.models import Hits
-from fasthits.rules.options import OPTIONS
+from tests.django.support import ParseLog, history_of
 from tests.django_app.models import Day, Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line, access_lines
-from tests.support.processes import PROJECT
 
 pytestmark = pytest.mark.usefixtures("tables")
-
-ParseLog = Callable[..., tuple[str, str]]
-
-
-def history_of(obj: object) -> dict[date, int]:
-    return dict(Hits.objects.for_object(obj).values_list("date", "views"))
-
-
-@pytest.fixture
-def release() -> PressRelease:
-    return PressRelease.objects.create(title="A", slug="a")
 
 
 def test_every_kind_of_primary_key_view_and_url_finds_its_object(parse_log: ParseLog, release: PressRelease) -> None:
@@ -63,13 +46,6 @@ def test_the_paths_of_one_object_add_up(parse_log: ParseLog, release: PressRelea
     assert Hits.objects.count() == 1
     assert "10 hits of 1 object saved for 2026-03-12\n" in out
     assert err == ""
-
-
-def test_for_cron_only_what_needs_attention_is_printed(parse_log: ParseLog, release: PressRelease) -> None:
-    good = access_lines(["/press/a/"] * 3)
-    assert parse_log(good, verbosity=0) == ("", "")
-    out, _ = parse_log(good + b"nonsense\n" * 2, verbosity=0)
-    assert "5 lines of 1 file: 3 hits, 2 malformed\n" in out
 
 
 def test_paths_without_an_object_are_left_out_and_listed(parse_log: ParseLog, release: PressRelease) -> None:
@@ -285,40 +261,6 @@ def test_a_range_with_a_day_without_a_log(parse_log: ParseLog, release: PressRel
     assert history_of(release) == {first: 2, second: 2, third: 9, fourth: 4}
 
 
-def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
-    yesterday = models.first_day(1)
-    (tmp_path / f"{yesterday}.log").write_bytes(access_line("/press/a/", yesterday))
-    call_command("parse_log", logs=f"{tmp_path}/%Y-%m-%d.log", verbosity=0)
-    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "LOGS": f"{tmp_path}/%Y-%m-%d.log"}):
-        call_command("parse_log", verbosity=0)
-    assert history_of(release) == {yesterday: 1}
-
-
-def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
-    lines = access_lines(["/press/a/"] * 2 + ["/press/a", "/nothing", "/error/"]) + b"no line\n"
-    parse_log(lines + access_line("/press/a/", method="POST"), summary=tmp_path / "summary.json")
-    assert json.loads((tmp_path / "summary.json").read_text()) == {
-        "files": 1,
-        "bytes": (tmp_path / f"{DAY}.log").stat().st_size,
-        "lines": 7,
-        "hits": 5,
-        "filtered": {"method": 1},
-        "malformed": 1,
-        "formats": ["combined"],
-        "spooled": 0,
-        "days": [str(DAY)],
-        "parts": {},
-        "missing_servers": {},
-        "objects": 1,
-        "hits_of_objects": 3,
-        "paths_without_object": 2,
-        "hits_without_object": 2,
-        "errors": 1,
-    }
-    with pytest.raises(CommandError, match="cannot write summary"):
-        parse_log(lines, summary=tmp_path / "no folder" / "summary.json")
-
-
 def test_memory_too_small_for_all_paths_changes_nothing(
     parse_log: ParseLog, release: PressRelease, tmp_path: Path
 ) -> None:
@@ -330,54 +272,6 @@ def test_memory_too_small_for_all_paths_changes_nothing(
         assert history_of(release) == {DAY: 2}
         assert "20,000 hits of 10,000 paths with no object" in out
         assert (json.loads((tmp_path / "summary.json").read_text())["spooled"] > 0) == several
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message", "code"),
-    [
-        (["2026-03-12"], "no log file for 2026-03-12: ", 1),
-        (["12 March"], "not a DATE: '12 March'", 2),
-        (["--logs", "/logs/%H"], "PATTERN names the time of day", 2),
-        (["--logs", ""], "not a PATTERN: ''", 2),
-        (["--max-memory", "banana"], r"invalid --max-memory: 'banana' \(32M or more, for example 2G\)", 2),
-        (["--max-memory", "31M"], "invalid --max-memory: '31M'", 2),
-        (["--threads", "0"], "--threads must be 1 or more: 0", 2),
-        (["--config", "none.toml"], r"cannot read config file: none.toml \(No such file", 2),
-        (["--status", "ok"], "invalid status: 'ok'", 2),
-        (["--exclude-bots", "--bots", "apart"], "exclude-bots contradicts bots: apart", 2),
-        (["--by-host"], "not a rule for Django: by-host", 2),
-    ],
-)
-def test_a_mistake_is_one_line_and_changes_nothing(
-    release: PressRelease, tmp_path: Path, arguments: list[str], message: str, code: int
-) -> None:
-    Hits.objects.create(date=DAY, content_object=release, views=5)
-    with pytest.raises(CommandError, match=message) as error:
-        call_command("parse_log", *([] if "--logs" in arguments else ["--logs", f"{tmp_path}/%F"]), *arguments)
-    assert error.value.returncode == code
-    assert history_of(release) == {DAY: 5}
-
-
-@pytest.mark.parametrize(
-    ("sent", "code", "message"),
-    [
-        (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGTERM, 143, "ended by SIGTERM"),
-        (signal.SIGHUP, 129, "ended by SIGHUP"),
-    ],
-)
-def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message: str, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    program = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-    program += "runpy.run_module('tests.django_app', run_name='__main__')"
-    command = [sys.executable, "-c", program, "parse_log", "--logs", tmp_path / "pipe"]
-    with (
-        subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
-        (tmp_path / "pipe").open("wb"),  # the open returns when the other side reads; the pipe stays open
-    ):
-        running.send_signal(sent)
-        _, stderr = running.communicate(timeout=60)
-    assert (running.returncode, stderr) == (code, f"CommandError: {message}\n".encode())
 
 
 def refuse_views(number: int) -> None:
@@ -450,99 +344,6 @@ def test_a_site_below_a_prefix(parse_log: ParseLog, release: PressRelease) -> No
 def test_a_site_in_several_languages(parse_log: ParseLog, release: PressRelease) -> None:
     parse_log(access_lines(["/en/press/a/", "/de/press/a/", "/xx/press/a/", "/press/a/"]))
     assert history_of(release) == {DAY: 2}
-
-
-@pytest.mark.parametrize(
-    ("rules", "views", "filtered"),
-    [
-        ({}, 6, {"method": 1}),
-        ({"status": "200"}, 5, {"method": 1, "status": 1}),
-        ({"method": ["GET", "POST"], "exclude-bots": True}, 6, {"bot": 1}),
-        ({"bots": "apart"}, 5, {"method": 1, "bot": 1}),
-        ({"keep_query": True, "fold_slash": True, "decode": True}, 6, {"method": 1}),
-        ({"keep_query": ["page"], "exclude_path": ["*page=2"]}, 5, {"method": 1, "path": 1}),
-    ],
-)
-@pytest.mark.parametrize("append_slash", [True, False])
-def test_the_rules_are_those_of_the_rollup(
-    parse_log: ParseLog,
-    release: PressRelease,
-    tmp_path: Path,
-    rules: dict[str, Any],
-    views: int,
-    filtered: dict[str, int],
-    append_slash: bool,
-) -> None:
-    lines = access_line("/press/a/") * 2 + access_line("/press/%61/") + access_line("/press/a/", query="?page=2")
-    lines += access_line("/press/a/", status=404) + access_line("/press/a/", method="POST")
-    lines += access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
-    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "RULES": rules}, APPEND_SLASH=append_slash):
-        parse_log(lines, summary=tmp_path / "summary")
-    said = json.loads((tmp_path / "summary").read_text())
-    assert history_of(release) == {DAY: views}
-    assert (said["hits"], said["filtered"], said["lines"]) == (views, filtered, 7)
-
-
-def test_an_option_overrides_the_settings_which_override_the_config_file(
-    parse_log: ParseLog, release: PressRelease, tmp_path: Path
-) -> None:
-    bot = access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
-    lines = access_line("/press/a/") + access_line("/press/a/", status=404) * 2 + bot * 4
-    lines += access_line("/press/a/", method="POST") * 8
-    config = tmp_path / "rules.toml"
-    config.write_text("status = 200\nmethod = ['GET', 'POST']\nbots = 'exclude'\n")
-    for setting, options, views in (
-        ({}, [], 7),
-        ({}, ["--config", str(config)], 9),
-        ({"status": 404}, ["--config", str(config)], 2),
-        ({"status": 404}, ["--config", str(config), "--status", "2xx"], 9),
-        ({"exclude_bots": True}, ["--bots", "count"], 7),
-        ({"bots": "exclude"}, ["--no-exclude-bots", "--method", "GET,POST"], 15),
-        ({"exclude_path": ["/*"]}, ["--exclude-path", "/a*", "--exclude-path", "/b*"], 7),
-    ):
-        with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "RULES": setting}):
-            parse_log(lines, str(DAY), "--replace", *options)
-        assert history_of(release) == {DAY: views}, (setting, options)
-
-
-def test_paths_are_resolved_after_the_rules_have_changed_them(parse_log: ParseLog, release: PressRelease) -> None:
-    lines = access_line("/press/a/", query="?page=2")
-    with override_settings(FASTHITS={}, APPEND_SLASH=False):
-        parse_log(lines, str(DAY), "--fold-slash", "--keep-query")
-    assert history_of(release) == {DAY: 1}
-
-
-def test_a_log_that_cannot_be_read_is_reported_with_its_lines_and_what_to_type(parse_log: ParseLog) -> None:
-    err = io.StringIO()
-    with pytest.raises(CommandError, match="none of 3 lines can be read"):
-        parse_log(b"<html>\x1b[2J\n" * 3, err=err)
-    told = err.getvalue().splitlines()
-    assert [line.partition(".log:")[2] for line in told[:3]] == [rf"{number}: <html>\x1b[2J" for number in (1, 2, 3)]
-    assert told[3:] == ["  this looks like an HTML or XML page", "  -> name the access log"]
-
-
-def test_views_of_pages_by_readers(parse_log: ParseLog, release: PressRelease) -> None:
-    bot = access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
-    lines = access_line("/press/a", status=301) + access_line("/press/a/") + bot * 2
-    parse_log(lines)
-    assert history_of(release) == {DAY: 4}
-    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "RULES": {"pages": True}}):
-        parse_log(lines, str(DAY), "--replace")
-        assert history_of(release) == {DAY: 1}
-        out, _ = parse_log(bot * 2, str(DAY), "--replace")
-    assert "warning: no hits, and 2 lines filtered by one rule (bot): " in out
-    parse_log(lines, str(DAY), "--replace", "--pages", "--bots", "count")
-    assert history_of(release) == {DAY: 3}
-
-
-def test_its_help_has_the_options_of_the_rollup(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        call_command("parse_log", "--help")
-    shown = capsys.readouterr().out
-    assert [
-        name for name in [*OPTIONS, "logs", "summary", "threads", "max-memory", "config"] if f"--{name}" not in shown
-    ] == []
-    assert "/%7Ea and /~a become one path" in " ".join(shown.split())
 
 
 @override_settings(APPEND_SLASH=False)

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.usefixtures("tables")
 NOON = midnight(YESTERDAY) + timedelta(hours=12)
 
 
-@pytest.fixture
-def release() -> PressRelease:
-    return PressRelease.objects.create(title="A", slug="a")
-
-
 def parsed(folder: Path, *words: str, **options: Any) -> tuple[str, dict[str, Any]]:
     """Return the command's output for yesterday, and its summary."""
     out = io.StringIO()

@@ -1,0 +1,14 @@
+"""Functions that several tests of the Django app need."""
+
+from collections.abc import Callable
+from datetime import date
+
+from fasthits.django.models import Hits
+
+ParseLog = Callable[..., tuple[str, str]]
+"""The function that the fixture `parse_log` returns."""
+
+
+def history_of(obj: object) -> dict[date, int]:
+    """Return the views of an object by day."""
+    return dict(Hits.objects.for_object(obj).values_list("date", "views"))
