@@ -12,6 +12,7 @@ from fasthits.formats.jsonlines import KNOWN, MARKS, TRANSPARENT, URLS
 from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
+from tests.support.reference_lines import day_of
 
 MESSAGE = "message"
 """The result for a line that is not an access."""
@@ -185,6 +186,4 @@ def write_time(text: str) -> bytes | None:
         written += ":00:00:00 +0000"
     else:
         return None
-    from tests.support.reference import day_of
-
     return written.encode() if day_of(written.encode()) else None

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 from hypothesis import strategies as st
 
-from tests.support.reference import MONTHS
+from tests.support.reference_lines import MONTHS
 
 DAYS = [date(2026, 3, 11), date(2026, 3, 12), date(2026, 3, 13)]
 ESCAPES = {b'"'[0]: b'\\"', b"\\"[0]: b"\\\\", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 13: b"\\r"}
