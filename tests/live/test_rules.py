@@ -9,7 +9,7 @@ from fasthits.formats.format import Format, parse_format
 from fasthits.formats.named import NAMES
 from fasthits.live.keys import hit_key
 from fasthits.rules.rules import Rules
-from tests.daily.rollup.test_rules import HOSTILE, JSON, OF_PAGES
+from tests.daily.rollup.support import HOSTILE, JSON, OF_PAGES
 from tests.live.test_status_signal import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_lines
 from tests.support.processes import eventually, run_fasthits
