@@ -5,7 +5,6 @@ Without this, a logger with the wrong format or rules would count nothing and sa
 
 from collections import deque
 from functools import cached_property
-from itertools import islice
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable, parse_lines
@@ -87,10 +86,9 @@ class Misfits:
         if self._has_told or reason is None or filtered[reason] < MOST_LEFT_OUT:
             return None
         self._has_told = True
-        line_rules = self._compiled.line_rules(backlog.intake.log_format or ASSUMED)
-        lines = islice(parse_lines(_whole_lines(block), line_rules), SAMPLED_LINES)
+        sample = backlog.intake.log_format or ASSUMED, b"\n".join(_whole_lines(block).split(b"\n")[:SAMPLED_LINES])
         what = f"no hits, and {filtered[reason]:,} lines filtered by one rule ({reason})"
-        return Misfit("filtered", f"{what}: {left_out(reason, self._rules, lines)}")
+        return Misfit("filtered", f"{what}: {left_out(reason, self._compiled, [sample])}")
 
     def _look_at_fields(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
         """Return which field that the rules need is missing: once."""

@@ -4,5 +4,5 @@
 - bots, paths, referrers, searches, patterns: what each kind of rule looks at
 - compiled: the rules made ready for the core; intake: lines given to the core; timestamps: their times;
   memo: answers to repeated questions
-- guidance, unreadable: why a line does not count, and what to type
+- judge: whether one line counts; guidance, unreadable: why a line does not count, and what to type
 """

@@ -1,16 +1,18 @@
 """Explains lines that a rule leaves out: why, and what to type. For other lines see `rules.unreadable`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import date
 from itertools import groupby, islice
 from typing import NamedTuple
 
-from fasthits._parse import ParsedLine
+from fasthits._parse import ParsedLine, parse_lines
 from fasthits.display import printable
 from fasthits.formats.directives import Kind
 from fasthits.formats.format import HINTS, WORDS, Format
 from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.judge import Judge
 from fasthits.rules.rules import Rules
 
 SHOWN_CHARACTERS = 1000
@@ -80,41 +82,27 @@ _LOOKED_AT: dict[str, Callable[[ParsedLine], bytes | None]] = {
 """The part of a line that each reason looks at."""
 
 
-def left_out(reason: str, rules: Rules, lines: Iterable[ParsedLine | None]) -> Advice:
-    """Return why a rule leaves lines out, and how to count them. Some of them may be among *lines*.
+def left_out(
+    reason: str, compiled: CompiledRules, logs: Iterable[tuple[Format, bytes]], days: Collection[date] | None = None
+) -> Advice:
+    """Return why a rule leaves lines out, and how to count them. Some of them may be in *logs*: lines of *days*, or of
+    any day, each with their format.
 
-    >>> str(left_out("method", Rules(), []))
+    >>> str(left_out("method", CompiledRules(Rules()), []))
     'only GET counts (change --method)'
     """
-    look, reason_of = _LOOKED_AT.get(reason), _reason_of(rules)
-    some = (line for line in lines if look and line and reason_of(line) == reason)
-    found = Counter(value for line in some if look and (value := look(line)) is not None)
-    values = [shown(value, 60) for value, _ in found.most_common(NAMED_VALUES)]
+    found = Counter[bytes | None]()
+    if look := _LOOKED_AT.get(reason):
+        for log_format, lines in logs:
+            judge, parsed = Judge(compiled, log_format), parse_lines(lines, compiled.line_rules(log_format))
+            for line, known in zip(lines.split(b"\n"), parsed, strict=False):
+                bucket, _ = judge(line)
+                if bucket == reason and known and (days is None or known.day in days):
+                    found[look(known)] += 1
+    values = [shown(value, 60) for value, _ in found.most_common() if value is not None][:NAMED_VALUES]
     the_log_has = f"; the log has {', '.join(values)}" * bool(values)
+    rules = compiled.rules
     return Advice([_why_left_out(reason, rules) + the_log_has], how_to_count(reason, rules, values))
-
-
-def _reason_of(rules: Rules) -> Callable[[ParsedLine], str | None]:
-    """Return the function that tells why a line is left out, as the core does, whatever its day; None for a hit."""
-    from fasthits.rules.bots import BOT, agent_verdict  # only lines that are left out need it
-    from fasthits.rules.paths import final_path
-
-    verdict, judge, statuses = agent_verdict(rules), final_path(rules), rules.live.statuses
-
-    def reason_of(line: ParsedLine) -> str | None:
-        if line.method.decode("latin-1") not in rules.methods:
-            return "method"
-        if line.target is None or not line.target.startswith((b"/", b"http://", b"https://")):
-            return "target"
-        if statuses is not None and line.status not in statuses:
-            return "status"
-        found = verdict(line.user_agent or b"-")
-        if found and not (found == BOT and rules.bots == "apart"):
-            return "bot" if found == BOT else "agent"
-        key = line.target if rules.keep_query else line.path or b""
-        return judge(b"- " * rules.by_host + key)[1]
-
-    return reason_of
 
 
 def _why_left_out(reason: str, rules: Rules) -> str:

@@ -1,13 +1,12 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import HitTable, LineRules, ParsedLine, find_fields, find_json_fields, parse_line, parse_lines
+from fasthits._parse import LineRules, ParsedLine, find_fields, find_json_fields, parse_line, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.display import counted
@@ -19,10 +18,9 @@ from fasthits.formats.misses import name_of, trouble_of
 from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.guidance import Advice, how_to_count
+from fasthits.rules.judge import HIT, MALFORMED, Judge
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.unreadable import why_unreadable
-
-HIT, MALFORMED = "hit", "malformed"
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,8 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
     if b"\n" in text:
         raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
     compiled = CompiledRules(rules_of(rules))
-    judge = _Judge(compiled, compiled.checked(compiled.detect(text, ended=True)), day and day_of(day))
-    return judge.explain(1, text, *judge(text))
+    explainer = _Explainer(compiled, compiled.checked(compiled.detect(text, ended=True)), day and day_of(day))
+    return explainer.explain(1, text, *explainer(text))
 
 
 def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
@@ -73,16 +71,16 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
     if not files:
         raise LogFileError("no such log file", name)
     log_format, blocks = open_log(files[0], compiled)
-    judge = _Judge(compiled, log_format, day)
+    explainer = _Explainer(compiled, log_format, day)
     left, seen, number = set(numbers), set[str](), 0
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
-        judge.learn(line)
+        explainer.learn(line)
         if numbers and number not in left:
             continue
-        bucket, path = judge(line)
+        bucket, path = explainer(line)
         if numbers or bucket not in seen:
-            yield judge.explain(number, line, bucket, path)
+            yield explainer.explain(number, line, bucket, path)
         left.discard(number)
         seen.add(bucket)
         if numbers and not left:
@@ -95,15 +93,14 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
         raise LogFileError(f"none of {counted(number, 'line')} can be read", name)
 
 
-class _Judge:
-    """Finds the bucket of a line, and the reason."""
+class _Explainer:
+    """Finds the bucket of a line, and explains it."""
 
     def __init__(self, compiled: CompiledRules, log_format: Format, day: date | None) -> None:
         self._compiled = compiled
         self._log_format = log_format
         self._day = day
-        self._hit_table = HitTable(rules=compiled.line_rules(log_format))
-        self._hit_table.count_only(None if day is None else [day])
+        self._judge = Judge(compiled, log_format, None if day is None else [day])
         self._columns = b""
 
     def learn(self, line: bytes) -> None:
@@ -113,22 +110,9 @@ class _Judge:
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:
         """Return the bucket of a line, and its path if it is a hit."""
-        table = self._hit_table
         if self._columns:
-            table.feed(self._columns + b"\n")
-        hits, malformed, filtered = table.hits, table.malformed, table.filtered
-        table.feed(line + b"\n")
-        if table.malformed > malformed:
-            return MALFORMED, b""
-        if table.hits == hits:
-            (reason,) = (Counter(table.filtered) - Counter(filtered)).keys()
-            return reason, b""
-        rejected = Counter[str]()
-        drained = self._compiled.finish(table.drain(), rejected)
-        for reason in rejected:
-            return reason, b""
-        rows = chain(drained.rows(), drained.bots.rows() if drained.bots else ())
-        return HIT, next(path for _, path, _ in rows)
+            self._judge(self._columns)
+        return self._judge(line)
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""

@@ -14,7 +14,7 @@ from fasthits import count_hits
 from fasthits._parse import LineRules, parse_lines
 from fasthits.formats.jsonkeys import read_keys
 from fasthits.formats.named import NAMES
-from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.guidance import lacking, left_out, main_reason, shown
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import Rules
@@ -122,10 +122,10 @@ def test_names_are_compared_without_punctuation() -> None:
 def test_text_of_a_stranger_is_harmless_in_a_shell() -> None:
     advice = why_unreadable(b'{"moment": "2026-03-12 10:00:00", "action": "GET", "headers": {"`id`": "/a"}}', Rules())
     assert advice.remedy == "try --format json --json-fields 'time=moment,method=action,path=headers.`id`'"
-    lines = parse_lines(hit("/a", method="`id`") * 3 + hit("/a", method="POST"))
-    assert left_out("method", Rules(), lines).remedy == "--method GET,POST counts such lines"
-    lines = parse_lines(hit("/a", method="`id`"))
-    assert left_out("method", Rules(), lines).remedy == "change --method"
+    compiled, lines = CompiledRules(Rules()), hit("/a", method="`id`") * 3 + hit("/a", method="POST")
+    assert left_out("method", compiled, [(ASSUMED, lines)]).remedy == "--method GET,POST counts such lines"
+    lines = hit("/a", method="`id`")
+    assert left_out("method", compiled, [(ASSUMED, lines)]).remedy == "change --method"
 
 
 def test_long_keys_and_values_are_cut() -> None:
@@ -204,7 +204,7 @@ def test_the_option_that_is_named_for_filtered_lines_makes_them_count(
 ) -> None:
     rules = make_rules(options)
     (reason,) = count_hits(line, **{name.replace("-", "_"): value for name, value in options.items()}).filtered
-    advice = left_out(reason, rules, parse_lines(line, CompiledRules(rules).line_rules(NAMES["combined"])))
+    advice = left_out(reason, CompiledRules(rules), [(ASSUMED, line)])
     assert str(advice).startswith(why)
     option, *value = shlex.split(advice.remedy.removesuffix(" counts such lines"))
     name = option.removeprefix("--")
@@ -224,16 +224,15 @@ def test_only_lines_that_a_rule_leaves_out_are_shown_for_it() -> None:
     }
     rules = make_rules({"pages": True, "exclude-agent": ["curl"], "exclude-path": ["/admin"]})
     log = b"".join(line for line, _ in lines.values())
-    parsed = list(parse_lines(log, CompiledRules(rules).line_rules(NAMES["combined"])))
     for reason, (_, value) in lines.items():
-        assert left_out(reason, rules, parsed).misses[0].endswith(f"; the log has {value}")
+        assert left_out(reason, CompiledRules(rules), [(ASSUMED, log)]).misses[0].endswith(f"; the log has {value}")
 
 
 @pytest.mark.parametrize(
     "reason", ["message", "method", "target", "status", "agent", "bot", "path", "static", "another"]
 )
 def test_every_reason_has_a_text_without_a_line(reason: str) -> None:
-    advice = left_out(reason, Rules(), [None])
+    advice = left_out(reason, CompiledRules(Rules()), [(ASSUMED, b"")])
     assert advice.misses[0]
     assert advice.remedy
 

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from fasthits import signals
-from fasthits._parse import EXAMPLES, HitTable, LineRules, ParsedLine, parse_lines
+from fasthits._parse import EXAMPLES, HitTable, LineRules, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
@@ -243,13 +243,11 @@ class Reading:
             for each in self.examples()
         ]
 
-    def sample(self, days: Collection[date] | None) -> Iterator[ParsedLine]:
-        """Yield some lines that parse, of *days* or of any day."""
+    def sample(self) -> Iterator[tuple[Format, bytes]]:
+        """Yield the format and the first lines of some files."""
         for log_file, log_format in islice(self._formats.items(), SAMPLED_FILES):
             if log_format:
-                for line in parse_lines(self._head(log_file), self._compiled.line_rules(log_format)):
-                    if line and (days is None or line.day in days):
-                        yield line
+                yield log_format, self._head(log_file)
 
     def lacking(self) -> dict[str, Advice]:
         """Return the files whose lines lack a field that the rules need, each with what to do."""

@@ -86,7 +86,7 @@ def parsed(setup: Setup, today: date) -> str:
     compiled.finish(hit_table, rejected)
     filtered = Counter(hit_table.filtered) + rejected
     if reason := main_reason(hit_table.hits - rejected.total(), filtered):
-        advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
+        advice = left_out(reason, compiled, [(log_format, b"\n".join(lines))])
         most = f"one rule filters {filtered[reason]} of them ({reason})"
         text = f"no hits in the first {len(lines)} lines, {most}: {advice.misses[0]}"
         raise Finding(text, advice.remedy, Verdict.WARN)
