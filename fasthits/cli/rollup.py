@@ -138,13 +138,14 @@ def rollup(
     both files.
     """
     from fasthits.daily.atomic import check_summary, write_summary
+    from fasthits.daily.partials import is_partial
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets.opening import open_target
     from fasthits.daily.targets.refusals import days_left, needs_attention
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
-    if to.lower().endswith(".hits"):
+    if is_partial(to):
         from fasthits.daily.partials.target import Origin
 
         kept = referrers and {"referrers": referrers.value, "own host": own_host}

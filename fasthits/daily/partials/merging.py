@@ -20,6 +20,7 @@ from fasthits.daily.layouts import (
     referrers_layout,
     searches_layout,
 )
+from fasthits.daily.partials import is_partial
 from fasthits.daily.partials.files import (
     Advance,
     Partial,
@@ -189,5 +190,5 @@ def left_days(result: Merged) -> Iterator[str]:
 
 def check_target(target: str) -> None:
     """Raise UsageError for a target that cannot hold several servers."""
-    if target.lower().endswith(".hits"):
+    if is_partial(target):
         raise UsageError("a partial holds one server only", target, "name a target for all: --to hits.db")

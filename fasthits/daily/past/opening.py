@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from fasthits.daily.partials import is_partial
 from fasthits.daily.past.kept import Kept
 from fasthits.daily.urls import check_database, is_postgres, is_url, needs_extra, without_password
 from fasthits.errors import TableError
@@ -21,7 +22,7 @@ def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
-    if Path(name).suffix.lower() == ".hits" and Path(name).is_file():
+    if is_partial(name) and Path(name).is_file():
         raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
     return _reading_file(Path(name))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fasthits.daily.layouts import HOURS, PLAIN, Layout
+from fasthits.daily.partials import is_partial
 from fasthits.daily.targets.target import Target
 from fasthits.daily.urls import check_database, check_url, is_postgres, is_url, needs_extra
 from fasthits.errors import UsageError
@@ -60,12 +61,12 @@ def open_target(
         from fasthits.daily.sqlite.target import SqliteTarget
 
         return SqliteTarget(Path(target), [*layouts, HOURS], max_bytes)
-    if suffix == ".hits" and origin:
+    if is_partial(target):
+        if not origin:
+            raise UsageError("a partial is no database", target, "name a database, such as hits.db")
         from fasthits.daily.partials.target import PartialTarget
 
         return PartialTarget(Path(target), layouts, origin)
-    if suffix == ".hits":
-        raise UsageError("a partial is no database", target, "name a database, such as hits.db")
     raise UsageError(
         "not a TARGET",
         target,

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from fasthits.daily.days import ONE_DAY, Range
+from fasthits.daily.partials import is_partial
 from fasthits.daily.partials.target import check_partial
 from fasthits.daily.past.gaps import describe_missing, missing_days
 from fasthits.daily.past.history import History
@@ -24,9 +25,6 @@ LEAST_FREE_BYTES = 100 << 20
 LEAST_FREE_SHARE = 0.01
 LOOK_BACK_DAYS = 30
 """The logs of days before that are seldom there."""
-PARTIAL = ".hits"
-NOT_LOOKED_INTO = (".csv", PARTIAL, "/")
-"""How the names of targets end whose days doctor does not look for."""
 REPAIR_FILE = "the user must own the folder: install -d -m 0750 -o USER FOLDER; or name another file with --to"
 REPAIR_SERVER = "start the server, or correct its name or the user's rights there; or name another database with --to"
 
@@ -79,7 +77,7 @@ def configuration(setup: Setup) -> str:
 
 def database(setup: Setup) -> str:
     """Say that the rollup's target can be written, and that its disk has room."""
-    if setup.target.lower().endswith(PARTIAL):
+    if is_partial(setup.target):
         check_partial(Path(setup.target))
     else:
         try:
@@ -102,7 +100,7 @@ def database(setup: Setup) -> str:
 
 def kept_days(setup: Setup, today: date) -> str:
     """Say that the last LOOK_BACK_DAYS are kept, from the first that was kept on."""
-    if setup.target.endswith(NOT_LOOKED_INTO):
+    if setup.target.endswith((".csv", "/")) or is_partial(setup.target):
         return "not looked for in CSV, Parquet and partials"
     if not exists(setup.target):
         return "nothing is kept yet"
