@@ -85,6 +85,10 @@ def check_maker(path: Path) -> None:
         raise PermissionError(EACCES, failed, str(path))
 
 
+class NothingNew(Exception):
+    """Ends `replacing` without replacing a file."""
+
+
 @contextmanager
 def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
     """Give a new file for each of *paths*, to be written in the block. At its end they replace the old files.

@@ -87,9 +87,8 @@ class FreshBacklog(Backlog):
 
     def outcome(self) -> tuple[int, Counter[str]]:
         """Return the number of hits, and of filtered lines by reason: as far as `take` has judged the paths."""
-        return self._accepted if self.reshapes else self.hit_table.hits, Counter(
-            self.hit_table.filtered
-        ) + self._rejected
+        hits = self._accepted if self.reshapes else self.hit_table.hits
+        return hits, Counter(self.hit_table.filtered) + self._rejected
 
     def take(self) -> list[Row]:
         """Remove and return the next rows, enough for a batch; empty if the rules reject all of these."""

@@ -24,7 +24,7 @@ from fasthits.live.connections import RETRY_SECONDS
 from fasthits.live.courier import Courier
 from fasthits.live.memcached import CounterStore, Delivery
 from fasthits.live.misfits import Misfits
-from fasthits.live.statistics import Health, hours_of
+from fasthits.live.statistics import NO_LOSS, Health, hours_of, losses_in, status_line
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
@@ -38,7 +38,6 @@ PATH_BYTES = 512
 """The reader's memory for a waiting path, on average. If paths are longer, fewer than *max_paths* can wait."""
 RESTART_SECONDS = 1.0
 """The least time between the starts of two couriers."""
-NO_LOSS = "no hit lost"
 STALL_SECONDS = 10.0
 """A batch that is in flight for longer is reported."""
 
@@ -142,8 +141,7 @@ class Reader:
 
     def _report_status(self) -> None:
         os.eventfd_read(self._asked)
-        figures = self._figures() | {"uptime": int(time.monotonic() - self._begun_at)}
-        self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
+        self._say(status_line(self._figures(), self._begun_at))
 
     def _figures(self) -> dict[str, int]:
         hit_table, totals, hits = self._fresh.hit_table, self.totals, self._fresh.hits()
@@ -323,9 +321,7 @@ class Reader:
             self._returned.put(courier.rows)
 
     def _losses(self) -> str:
-        figures = self._figures()
-        losses = {"waiting": figures["pending"], **{name: figures[name] for name in ("in doubt", "refused", "dropped")}}
-        return ", ".join(f"{hits:,} hits {what}" for what, hits in losses.items() if hits) or NO_LOSS
+        return losses_in(self._figures())
 
     def _end(self) -> None:
         if self._courier:

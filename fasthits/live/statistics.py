@@ -25,6 +25,8 @@ FIGURES = (
 Discarded lines are not among the lines: they came while a logger could not count. The rest are numbers of warnings."""
 
 
+NO_LOSS = "no hit lost"
+
 HOURS = tuple(f"hour {hour:02}" for hour in range(24))
 _HOUR_BYTES = b"!hour-"
 
@@ -94,6 +96,23 @@ def _place_of(name: str) -> tuple[date | None, bytes]:
         return None, figure_path(name)
     day, _, hour = name.partition(" ")
     return date.fromisoformat(day), figure_path(hour)
+
+
+def losses_in(figures: Mapping[str, int]) -> str:
+    """Return a logger's hits that have not been counted, as text; NO_LOSS if there are none.
+
+    >>> losses_in({"hits": 1200, "pending": 1000, "dropped": 2})
+    '1,000 hits waiting, 2 hits dropped'
+    """
+    losses = {"waiting": "pending", "in doubt": "in doubt", "refused": "refused", "dropped": "dropped"}
+    told = [f"{hits:,} hits {what}" for what, name in losses.items() if (hits := figures.get(name, 0))]
+    return ", ".join(told) or NO_LOSS
+
+
+def status_line(figures: Mapping[str, int], begun_at: float) -> str:
+    """Return the figures of a logger that began then, on the monotonic clock, as a line for the operator."""
+    figures = {**figures, "uptime": int(time.monotonic() - begun_at)}
+    return ", ".join(f"{name} {number}" for name, number in figures.items()) + " s"
 
 
 def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:

@@ -155,9 +155,8 @@ def count_days(
     if sources is None and raw.days_seen:
         sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # knows which days are whole
     found = _judge(sources, files, read, raw.days_seen, days, today)
-    lines, hits, malformed = raw.lines, raw.hits, raw.malformed
     examples, advice = read.examples(), None
-    if malformed > lines * BAD_SHARE:
+    if raw.malformed > raw.lines * BAD_SHARE:
         examples = read.whole_examples()
         advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
     whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
@@ -165,16 +164,16 @@ def count_days(
         rows, rejected, spooled = kept.finish(raw), kept.rejected, kept.spooled
     else:
         rows, rejected, spooled = counting.rows(threads), raw.rejected, raw.spooled
-    filtered = Counter(raw.filtered) + rejected
-    reason = main_reason(hits - rejected.total(), filtered)
+    hits, filtered = raw.hits - rejected.total(), Counter(raw.filtered) + rejected
+    reason = main_reason(hits, filtered)
     counted = Counted(
         files=len(files),
         bytes=read.bytes_read(),
         formats=read.formats(),
-        lines=lines,
-        hits=hits - rejected.total(),
+        lines=raw.lines,
+        hits=hits,
         filtered=filtered,
-        malformed=malformed,
+        malformed=raw.malformed,
         examples=examples,
         spooled=spooled,
         days=whole,
@@ -182,7 +181,7 @@ def count_days(
         unfinished=[day for day in whole if day >= today],
         missing=found.missing,
         unseen=found.unseen,
-        days_seen=found.days_seen,
+        days_seen=raw.days_seen,
         damaged=list(read.damaged.values()),
         notes=found.judged.notes + (fleet.remarks if fleet else []),
         missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
@@ -213,7 +212,6 @@ def _why_unreadable(line: bytes, rules: Rules) -> Advice:
 class _Days(NamedTuple):
     """The findings of the files about the days."""
 
-    days_seen: set[date]
     seen: set[date]
     """The wanted days that have a file and a line."""
     unseen: list[date]
@@ -240,9 +238,7 @@ def _judge(
     missing = sources.missing if sources and days is not None else {}
     seen = set(asked) & days_seen - missing.keys()
     unseen = sorted(set(asked) - missing.keys() - days_seen)
-    return _Days(
-        days_seen, seen, unseen, missing, {day: judged.gaps[day] for day in judged.gaps if day in seen}, judged
-    )
+    return _Days(seen, unseen, missing, {day: judged.gaps[day] for day in judged.gaps if day in seen}, judged)
 
 
 def _all_files(

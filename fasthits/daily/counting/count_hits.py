@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 
-from fasthits._parse import EXAMPLES, HitTable, LineRules, rows_of_piece
+from fasthits._parse import EXAMPLES, HitTable, rows_of_piece
 from fasthits.daily.counting.count_days import count_days
 from fasthits.daily.counting.max_memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
 from fasthits.daily.counting.overflow import BoundedRows
-from fasthits.daily.counting.threads import Example
+from fasthits.daily.counting.threads import Example, table_of_days
 from fasthits.daily.days import days_of
 from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.lines import Source, Stream, open_stream
@@ -203,14 +203,8 @@ def _count_files(
 
 def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes: int | None, rules: Rules) -> _Part:
     compiled = CompiledRules(rules)
-
-    def open_table(line_rules: LineRules) -> HitTable:
-        table = HitTable(rules=line_rules)
-        table.count_only(days)
-        return table
-
     log_format, blocks = open_stream(source, compiled)
-    intake = Intake(compiled, open_table, log_format)
+    intake = Intake(compiled, partial(table_of_days, days), log_format)
     kept = BoundedRows(compiled, max_bytes)
     for block in blocks:
         for at in range(0, len(block), BLOCK_BYTES):

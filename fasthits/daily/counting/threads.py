@@ -101,8 +101,8 @@ class Reading:
     ) -> None:
         """*formats* are those of all files that can be read twice, None for an unknown one.
 
-        only *segments* are read; by default all of all files. *threads* is by default one for each
-        processor that this process may use. Raises UsageError for a format that lacks a field of the rules.
+        Only *segments* are read; by default all of all files. *threads* is by default one for each processor that this
+        process may use. Raises UsageError for a format that lacks a field of the rules.
         """
         self._files = files
         self._compiled = compiled
@@ -161,11 +161,6 @@ class Reading:
         """Tell whether several threads count, and only views of paths, as shards have no tables of bots or referers."""
         table = HitTable(rules=self._compiled.line_rules(ASSUMED))
         return self._workers > 1 and table.bots is None and not table.by_referer
-
-    def _open_table(self, days: Collection[date] | None, line_rules: LineRules) -> HitTable:
-        table = HitTable(rules=line_rules)
-        table.count_only(days)
-        return table
 
     def _merged(self, tables: list[HitTable]) -> HitTable:
         for table in tables:
@@ -278,7 +273,7 @@ class Reading:
         buffer = bytearray(BLOCK_BYTES)
         while not self._stopped and (segment := self._next_segment()):
             log_file = segment.log_file
-            open_table = partial(self._open_table, self._files[log_file])
+            open_table = partial(table_of_days, self._files[log_file])
             if log_format := self._formats[log_file]:
                 line_rules = self._compiled.line_rules(log_format)
                 if line_rules not in tables:
@@ -345,6 +340,13 @@ class Reading:
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
         self.counted[segment] = SegmentCount(size, lines, malformed, examples, tail)
+
+
+def table_of_days(days: Collection[date] | None, line_rules: LineRules) -> HitTable:
+    """Return a hit table that counts only hits of *days*; None is every day."""
+    table = HitTable(rules=line_rules)
+    table.count_only(days)
+    return table
 
 
 def segments_of(log_file: LogFile, log_format: Format | None, step: int | None = None) -> list[Segment]:

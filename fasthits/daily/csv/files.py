@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fasthits._parse import LINE_BYTES
-from fasthits.daily.atomic import check_file, replacing
+from fasthits.daily.atomic import NothingNew, check_file, replacing
 from fasthits.daily.days import kept_day
 from fasthits.errors import TableError
 
@@ -210,18 +210,14 @@ def replace_days(
             written = first.write_days(new[0], days, blocks[0], counted)
             replaced = set(days) - written.left.keys()
             if not replaced:
-                raise _NothingNew
+                raise NothingNew
             for file, own, its_blocks in zip(others, new[1:], blocks[1:], strict=True):
                 file.write_days(own, replaced, (block for block in its_blocks if block.day in replaced))
-    except _NothingNew:
+    except NothingNew:
         return written
     except OSError as error:
         raise TableError("cannot write CSV file", error.filename or first.path, error.strerror or str(error)) from error
     return written
-
-
-class _NothingNew(Exception):
-    """Ends `replacing` without replacing a file."""
 
 
 def _without_quoted(lines: bytes) -> bytes:

@@ -28,7 +28,7 @@ from fasthits.daily.partials.files import (
     read_partial,
 )
 from fasthits.daily.partials.target import check_about, difference, hits_of
-from fasthits.daily.targets.refusals import NAMED_DAYS, Fewer
+from fasthits.daily.targets.refusals import Fewer, fewer_left
 from fasthits.daily.targets.target import Target
 from fasthits.errors import TableError, UsageError
 
@@ -181,11 +181,9 @@ def left_days(result: Merged) -> Iterator[str]:
         if day not in result.days and day not in fewer:
             hint = f"run fasthits rollup {day} again there; --partial keeps what is there"
             yield f"not the whole day, left unchanged: {day}: {'; '.join(gaps)} ({hint})"
-    if result.fewer:
-        named = "; ".join(map(str, result.fewer[:NAMED_DAYS]))
-        more = f"; and {len(result.fewer) - NAMED_DAYS} more days" * (len(result.fewer) > NAMED_DAYS)
-        hint = "is a server missing? if only the rules have changed, --replace replaces the day"
-        yield f"fewer hits than are kept, left unchanged: {named}{more} ({hint})"
+    yield from fewer_left(
+        result.fewer, "is a server missing? if only the rules have changed, --replace replaces the day"
+    )
 
 
 def check_target(target: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from fasthits._parse import rows_of_piece
-from fasthits.daily.atomic import check_file, replacing
+from fasthits.daily.atomic import NothingNew, check_file, replacing
 from fasthits.daily.counting.runs import BOTS, HITS, Run, Spool, Workshop, merged
 from fasthits.daily.layouts import (
     BESIDE,
@@ -91,10 +91,10 @@ class PartialTarget(Target):
                 fewer = [] if with_fewer else find_fewer(hits, kept)
                 replaced = sorted(set(days) - {day for day, *_ in fewer})
                 if not replaced:
-                    raise _NothingNew
+                    raise NothingNew
                 days_of_file = self._days(old, replaced, figures, rows.take_hours())
                 count = self._write(file, old, new, replaced, days_of_file, figures)
-        except _NothingNew:
+        except NothingNew:
             return Replaced(0, fewer)
         except OSError as error:
             raise TableError("cannot write partial", self._path, error.strerror or str(error)) from error
@@ -177,10 +177,6 @@ def _kept(path: Path) -> Partial | None:
     old = read_partial(path)
     check_about(old)
     return old
-
-
-class _NothingNew(Exception):
-    """Ends `replacing` without replacing a file."""
 
 
 def hits_of(views: Mapping[str, Mapping[date, int]], days: Sequence[date]) -> dict[date, int]:

@@ -203,12 +203,12 @@ def hours_document(history: History, day: date) -> Document:
 
 def _rows_document(history: History, span: Range | None, rows: list[Document] | None, part: Part) -> Document:
     """Return *rows*, of which there is one more than asked for if more follow; None if no such rows are kept."""
-    following = part.offset + part.limit if rows and len(rows) > part.limit else None
+    found = rows or []
     return {
         **_frame(history, span),
         "kept": rows is not None,
-        "rows": (rows or [])[: part.limit],
-        "next": following,
+        "rows": found[: part.limit],
+        "next": part.next(part.offset + len(found)),
     }
 
 

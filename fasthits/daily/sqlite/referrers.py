@@ -11,7 +11,7 @@ from collections.abc import Mapping
 TEXTS: Mapping[str, tuple[str, ...]] = {"referrers": ("referrer",), "searches": ("engine", "terms")}
 """The tables, and the columns that their sums keep beside day and host."""
 
-CHANGED_DAYS = {"insert": "= NEW.date", "update": "IN (OLD.date, NEW.date)", "delete": "= OLD.date"}
+_CHANGED_DAYS = {"insert": "= NEW.date", "update": "IN (OLD.date, NEW.date)", "delete": "= OLD.date"}
 
 
 def sums_of(table: str) -> str:
@@ -22,7 +22,7 @@ def sums_of(table: str) -> str:
 def valid(database: sqlite3.Connection) -> list[str]:
     """Return the tables that have sums, and triggers that keep them true."""
     found = dict(database.execute("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'trigger')"))
-    return [table for table in TEXTS if sums_of(table) in found and found.items() >= _triggers(table).items()]
+    return [table for table in TEXTS if sums_of(table) in found and found.items() >= triggers(table).items()]
 
 
 def summed(database: sqlite3.Connection) -> dict[str, set[str]]:
@@ -40,14 +40,14 @@ def pause(database: sqlite3.Connection) -> None:
         database.execute(f"CREATE TABLE IF NOT EXISTS {declared}")
         if table not in whole:
             database.execute(f"DELETE FROM {sums_of(table)}")
-        for name in _triggers(table):
+        for name in triggers(table):
             database.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
 def resume(database: sqlite3.Connection) -> None:
     """From now on triggers note changed days."""
     for table in _there(database):
-        for trigger in _triggers(table).values():
+        for trigger in triggers(table).values():
             database.execute(trigger)
 
 
@@ -96,10 +96,11 @@ def columns_of(database: sqlite3.Connection, table: str) -> list[str]:
     return [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
 
 
-def _triggers(table: str) -> dict[str, str]:
+def triggers(table: str) -> dict[str, str]:
+    """Return the triggers that delete a day's sums when its rows in a table change, by name."""
     sums = sums_of(table)
     return {
         f"{sums}_{change}": f"CREATE TRIGGER {sums}_{change} AFTER {change} ON {table} "
         f"BEGIN DELETE FROM {sums} WHERE date {days}; END"
-        for change, days in CHANGED_DAYS.items()
+        for change, days in _CHANGED_DAYS.items()
     }

@@ -22,7 +22,7 @@ from pathlib import Path
 from fasthits._parse import pack_sums
 from fasthits.daily.removed_paths import note_missing_paths, note_removed_days, remove_paths, views_by_path
 from fasthits.daily.sqlite import referrers
-from fasthits.daily.sqlite.referrers import CHANGED_DAYS, columns_of
+from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.errors import TableError
 
 TRANSACTION_SECONDS = 1.0
@@ -36,11 +36,7 @@ _SUMS = (
 _TABLES = {"hits_paths": _PATHS, "hits_sums": _SUMS}
 _PATHS_CAN_GO = "SELECT \"notnull\" FROM pragma_table_info('hits_paths') WHERE name = 'path'"
 """Earlier tables have NOT NULL there: they are made again."""
-_TRIGGERS = {
-    f"hits_sums_{change}": f"CREATE TRIGGER hits_sums_{change} AFTER {change} ON hits "
-    f"BEGIN DELETE FROM hits_sums WHERE date {days}; END"
-    for change, days in CHANGED_DAYS.items()
-}
+_TRIGGERS = referrers.triggers("hits")
 
 
 def days_with_rows(database: sqlite3.Connection) -> list[str]:

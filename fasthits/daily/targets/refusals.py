@@ -65,10 +65,15 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
         if day not in found.days:
             ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
             yield f"not the whole day, left unchanged: {day}: {_join(gaps)} ({'; '.join(ways)})"
+    yield from fewer_left(fewer, WHY_FEWER)
+
+
+def fewer_left(fewer: Sequence[Fewer], why: str) -> Iterator[str]:
+    """Yield a line if days were left unchanged because they have fewer hits now; *why* that may be."""
     if fewer:
         named = "; ".join(map(str, fewer[:NAMED_DAYS]))
         more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
-        yield f"fewer hits than are kept, left unchanged: {named}{more} ({WHY_FEWER})"
+        yield f"fewer hits than are kept, left unchanged: {named}{more} ({why})"
 
 
 def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:

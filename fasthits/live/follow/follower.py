@@ -37,8 +37,8 @@ from fasthits.live.follow.positions import (
 from fasthits.live.follow.tail import Tail
 from fasthits.live.follow.tally import Tally
 from fasthits.live.keys import hit_key
-from fasthits.live.reader import NO_LOSS, Say
-from fasthits.live.statistics import FIGURES, Health
+from fasthits.live.reader import Say
+from fasthits.live.statistics import FIGURES, Health, losses_in, status_line
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
@@ -303,8 +303,7 @@ class Follower:
             os.eventfd_read(self._event)
         if self._asked:
             self._asked = False
-            figures = self._figures() | {"uptime": int(time.monotonic() - self._began_at)}
-            self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
+            self._say(status_line(self._figures(), self._began_at))
 
     def _save(self, clean: bool = False) -> None:
         """Save the servers' marks if they have changed, at most every SAVE_SECONDS."""
@@ -368,9 +367,7 @@ class Follower:
         return {name: totals[name] for name in names}
 
     def _losses(self) -> str:
-        figures = self._figures()
-        losses = {"waiting": figures["pending"], **{name: figures[name] for name in ("in doubt", "refused")}}
-        return ", ".join(f"{hits:,} hits {what}" for what, hits in losses.items() if hits) or NO_LOSS
+        return losses_in(self._figures())
 
 
 class _Reading(Enum):
