@@ -55,7 +55,8 @@ def doctor(
 
     patterns = tuple(logs or find_usual_logs()) or (DEFAULT_LOGS,)
     for pattern in patterns:
-        if not has_date(pattern) and pattern == STDIN:
+        has_date(pattern)  # raises UsageError for an invalid PATTERN
+        if pattern == STDIN:
             raise UsageError("doctor needs log files", pattern, "name them with --logs")
     found = config or find_config()
     setup = Setup(

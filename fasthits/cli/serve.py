@@ -1,6 +1,5 @@
 """``fasthits serve``: the views as a web page."""
 
-import ipaddress
 import os
 import re
 import stat
@@ -10,7 +9,7 @@ from typing import Annotated
 from fasthits.cli.declare import Option
 from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_servers
 from fasthits.cli.output import say
-from fasthits.daily.urls import is_postgres, shown
+from fasthits.daily.urls import is_loopback, is_postgres, shown
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
@@ -97,7 +96,7 @@ def serve(
         raise UsageError("not a token", token_file or "--token or FASTHITS_TOKEN", hint)
     if secret is not None and public:
         raise UsageError("choose one of these", "a token, --public", "--public-badges shows badges beside a token")
-    if not (_is_loopback(host) or secret or public):
+    if not (is_loopback(host) or secret or public):
         raise UsageError("others could read the numbers", host, "add --token-file FILE, or --public if they may")
     if site is not None and not re.fullmatch(r"https?://[^\s/?#@]+/?", site):
         raise UsageError("not the address of a site", repr(site), "https://example.org, without a path")
@@ -136,10 +135,3 @@ def _read_token(file: Path) -> str:
             return opened.read(MAX_TOKEN).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("cannot read the token", file, getattr(error, "strerror", None) or "not UTF-8") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

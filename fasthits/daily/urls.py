@@ -68,6 +68,20 @@ def shown(name: object) -> str:
     return f"{scheme}://{user}{at}{place}" + (f"?{urlencode(kept, safe='/:,')}" if kept else "")
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether *host* is a name or an address that only programs on this machine reach.
+
+    >>> is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    from ipaddress import ip_address  # few commands need it
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 @contextmanager
 def needs_extra(extra: str, name: object) -> Iterator[None]:
     """Let an import of the block raise TableError, which names the extra, if the extra is not installed."""

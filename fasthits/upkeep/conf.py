@@ -94,10 +94,10 @@ def texts(here: Installation) -> list[str]:
     rollup = [cron(here), systemd(here), logrotate(here)]
     if here.has_apache:
         counting = [apache(here), apache_short(here), apache_hosts(here), *rollup, nginx(here)]
-        proxies = [nginx_proxy(here), apache_proxy(here)]
+        proxies = [nginx_proxy(), apache_proxy()]
     else:
-        counting, proxies = [nginx(here), *rollup], [nginx_proxy(here)]
-    return [account(here), rules(), *counting, page(here), *proxies, mail(here), prometheus(here)]
+        counting, proxies = [nginx(here), *rollup], [nginx_proxy()]
+    return [account(here), rules(), *counting, page(here), *proxies, mail(here), prometheus()]
 
 
 def account(here: Installation) -> str:
@@ -220,7 +220,7 @@ def page(here: Installation) -> str:
 {units}"""
 
 
-def nginx_proxy(here: Installation) -> str:
+def nginx_proxy() -> str:
     """Return nginx's lines that show the page to others."""
     return f"""\
 # nginx, in a server with TLS: the page as https://example.org{FOLDER}. nginx does not log requests for the page, so
@@ -239,7 +239,7 @@ location {FOLDER} {{
 """
 
 
-def apache_proxy(here: Installation) -> str:
+def apache_proxy() -> str:
     """Return Apache's lines that show the page to others."""
     return f"""\
 # Apache, in a virtual host with TLS: the page as https://example.org{FOLDER}. First: a2enmod proxy_http headers
@@ -271,7 +271,7 @@ def mail(here: Installation) -> str:
 """
 
 
-def prometheus(here: Installation) -> str:
+def prometheus() -> str:
     """Return Prometheus' lines that collect the metrics."""
     return f"""\
 # Prometheus, in /etc/prometheus/prometheus.yml under scrape_configs. This makes a file with the secret of the web page:

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 from typing import Any
 
 from fasthits.daily.cluster.fleet import Crew
+from fasthits.daily.urls import is_loopback
 from fasthits.errors import FasthitsError, UsageError
 
 CONNECT_SECONDS = 20
@@ -35,17 +35,11 @@ def warning_of(cluster: str) -> str:
     """Return a warning about a dangerous cluster; "" for nothing."""
     address = _address_of(cluster)
     found = re.fullmatch(r"tcp://(.+?)(?::\d+)?", address)
-    if not found or _is_loopback(found[1].strip("[]")):
+    if not found or is_loopback(found[1].strip("[]")):
         return ""
     return (
         f"warning: whoever can reach {address} can run programs on all its machines, and on this one; tls:// protects"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ip_address(host).is_loopback
-    return host == "localhost"
 
 
 @contextmanager

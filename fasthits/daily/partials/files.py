@@ -1,6 +1,6 @@
 """Partials: files with the rows of some days of one server, to be sent to another machine and merged there.
 
-A file has MAGIC; the pieces of each table, by group, each a frame of zstd with its size before it; the contents as
+A file has MAGIC; the pieces of each table, each a frame of zstd with its size before it; the contents as
 JSON; and TAIL, which tells where the contents begin, their check sum, and that the file is whole.
 """
 
@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
@@ -52,8 +50,8 @@ Advance = Callable[[int], None]
 class Table(NamedTuple):
     """All rows of a table, to be written."""
 
-    pieces: Iterable[tuple[int, bytes]]
-    """By group, as `HitTable.dump` yields them."""
+    pieces: Iterable[bytes]
+    """By day and path, as `HitTable.dump` yields them."""
     views: Mapping[date, int]
 
 
@@ -71,17 +69,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def write_partial(file: BinaryIO, tables: Mapping[str, Table], about: Mapping[str, object], groups: int = 1) -> None:
+def write_partial(file: BinaryIO, tables: Mapping[str, Table], about: Mapping[str, object]) -> None:
     """Write a partial; *about* is kept with the rows, and `Partial.about` has it. Raises OSError."""
     size = file.write(MAGIC)
     places: dict[str, list[tuple[int, int]]] = {}
     for name, table in tables.items():
-        places[name] = [(0, 0)] * groups
-        for group, pieces in groupby(table.pieces, itemgetter(0)):
-            start = size
-            for frame in pack(piece for _, piece in pieces):
-                size += file.write(FRAME.pack(len(frame))) + file.write(frame)
-            places[name][group] = start, size - start
+        start = size
+        for frame in pack(table.pieces):
+            size += file.write(FRAME.pack(len(frame))) + file.write(frame)
+        places[name] = [(start, size - start)]
     views = {name: {str(day): count for day, count in table.views.items()} for name, table in tables.items()}
     contents = {"format": FORMAT, "fasthits": __version__, "about": about, "views": views, "places": places}
     text = json.dumps(contents).encode()
@@ -89,12 +85,12 @@ def write_partial(file: BinaryIO, tables: Mapping[str, Table], about: Mapping[st
     file.write(TAIL.pack(size, len(text), crc32(text), WHOLE))
 
 
-def tables_to_write(rows: Rows, groups: int = 1, key: bytes = bytes(16)) -> dict[str, Table]:
+def tables_to_write(rows: Rows) -> dict[str, Table]:
     """Return all tables of a count, for `write_partial`."""
     found = {}
     for name, table in tables_of(rows).items():
         table.escape()
-        found[name] = Table(table.dump(groups, key), table.views_by_day())
+        found[name] = Table((piece for _, piece in table.dump()), table.views_by_day())
     return found
 
 

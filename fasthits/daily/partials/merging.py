@@ -12,21 +12,9 @@ from fasthits._parse import HitTable
 from fasthits.daily.counting.max_memory import MAX_BYTES, bytes_of_tables
 from fasthits.daily.counting.runs import BOTS, MergedRows, Runs, Spool, Workshop, tables_of
 from fasthits.daily.days import name_days
-from fasthits.daily.layouts import (
-    NOT_FOUND,
-    Layout,
-    hits_layout,
-    not_found_layout,
-    referrers_layout,
-    searches_layout,
-)
+from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_layout, referrers_layout, searches_layout
 from fasthits.daily.partials import is_partial
-from fasthits.daily.partials.files import (
-    Advance,
-    Partial,
-    of_days,
-    read_partial,
-)
+from fasthits.daily.partials.files import Advance, Partial, of_days, read_partial
 from fasthits.daily.partials.target import check_about, difference, hits_of
 from fasthits.daily.targets.refusals import Fewer, fewer_left
 from fasthits.daily.targets.target import Target

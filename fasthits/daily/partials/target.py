@@ -9,20 +9,8 @@ from typing import Any, BinaryIO, NamedTuple
 from fasthits._parse import rows_of_piece
 from fasthits.daily.atomic import NothingNew, check_file, replacing
 from fasthits.daily.counting.runs import BOTS, HITS, Run, Spool, Workshop, merged
-from fasthits.daily.layouts import (
-    BESIDE,
-    Layout,
-    Rows,
-)
-from fasthits.daily.partials.files import (
-    Partial,
-    Table,
-    now,
-    of_days,
-    read_partial,
-    tables_to_write,
-    write_partial,
-)
+from fasthits.daily.layouts import BESIDE, Layout, Rows
+from fasthits.daily.partials.files import Partial, Table, now, of_days, read_partial, tables_to_write, write_partial
 from fasthits.daily.targets.refusals import find_fewer
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, Target
 from fasthits.errors import TableError
@@ -131,14 +119,14 @@ class PartialTarget(Target):
         rows = Counter[str]()
         workshop = Workshop(Spool(), FEW_BYTES)
 
-        def pieces_of(name: str) -> Iterator[tuple[int, bytes]]:
+        def pieces_of(name: str) -> Iterator[bytes]:
             runs = [Run(name, lambda: counted(name))]
             if old:
                 runs.append(of_days(old.runs(name), others, workshop))
-            return ((0, piece) for piece in merged(runs, workshop))
+            return merged(runs, workshop)
 
         def counted(name: str) -> Iterator[bytes]:
-            unsent = Run(name, lambda: (piece for _, piece in new[name].pieces))
+            unsent = Run(name, lambda: iter(new[name].pieces))
             for piece in of_days([unsent], replaced, workshop).pieces():
                 rows[name] += len(rows_of_piece(piece))
                 yield piece

@@ -306,11 +306,8 @@ def _places(position: Position) -> list[str]:
         for path in dict.fromkeys((position.path, *files_in(os.path.dirname(position.path))))
         if position.head or position.path in (path, name_before_rotation(path))
     ]
-    return [path for path in candidates if (found := _status(path)) and _is_file(found, position.file)]
-
-
-def _is_file(status: os.stat_result, file: FileId) -> bool:
-    return _id(status) == file and stat.S_ISREG(status.st_mode)
+    found = [(path, _status(path)) for path in candidates]
+    return [path for path, status in found if status and _id(status) == position.file and stat.S_ISREG(status.st_mode)]
 
 
 def _could_search(pattern: str) -> bool:
