@@ -58,10 +58,11 @@ def test_a_database_that_cannot_be_written_is_reported(
     assert list(failing(folder, shared.spec, "--to", name)) == ["database"]
 
 
-def test_the_partial_of_a_web_server_is_looked_at(folder: Path, shared: Memcached) -> None:
+@pytest.mark.parametrize("name", ["web1.hits", "WEB1.HITS"])
+def test_the_partial_of_a_web_server_is_looked_at(folder: Path, shared: Memcached, name: str) -> None:
     """It may be named as another server's, and have other tables: doctor has no options for them."""
     log = write(folder / "some.log", access_line("/", date(2026, 3, 12)))
-    target = folder / "web1.hits"
+    target = folder / name
     for expected in ("made", "written"):
         found = doctor(folder, shared.spec, "--to", str(target)).checks
         assert (found["database"][:2], found["kept days"][0]) == (("ok", f"{target} can be {expected}"), "ok")
