@@ -383,8 +383,8 @@ def test_the_tests_pass_in_a_build_with_sanitizers(tree: Path) -> None:
         tree,
         [sys.executable, "-c", SANITIZED_RUN, "tests/core", *ONCE, *QUICKLY],
         LD_PRELOAD=libasan,
-        # What is written outside of an object is found when it is freed. Each object in memory of malloc would double the
-        # time, to find what is read outside of small inputs, which the guard pages find.
+        # What is written outside of a small object is found when it is freed; what is read outside of one is found by
+        # the guard pages. With each object in memory of malloc, the sanitizer would find both, in twice the time.
         **({} if IS_FREE_THREADED else {"PYTHONMALLOC": "pymalloc_debug"}),
         PYTHONPATH=str(tree),
         # It would walk the stack for each object that Python makes, which takes a third of the time.
