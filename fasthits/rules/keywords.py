@@ -15,7 +15,7 @@ class RuleOptions(TypedDict, total=False):
 
     log_format: str
     """``auto``, a name such as ``combined``, or the string of the server's configuration."""
-    json_fields: dict[str, str] | str
+    json_fields: Mapping[str, str] | str
     pages: bool
     method: list[str] | tuple[str, ...] | str
     status: list[str | int] | list[int] | list[str] | tuple[str | int, ...] | str | int

@@ -15,6 +15,9 @@ JSON_KINDS = (
     *("time", "method", "path", "query", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost"),
 )
 """The kinds of field that --json-fields can name."""
+MAX_JSON_NAME = 96
+"""MAX_NAME in fasthits/core/jsonnames.pxd."""
+_JSON_NAME = re.compile(rf"(?=.*[A-Za-z0-9])[^\ud800-\udfff]{{1,{MAX_JSON_NAME}}}", re.DOTALL)
 
 PAGES: Mapping[str, object] = {"method": "GET", "status": "2xx,304", "exclude-static": True, "bots": "exclude"}
 """The options that --pages stands for. Another option on the command line replaces its part of --pages."""
@@ -66,7 +69,14 @@ def _switch(name: str, value: object) -> bool:
 def _word(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{name} must be a string", repr(value))
+    _check_text(name, value)
     return value
+
+
+def _check_text(name: str, text: str) -> None:
+    """Raise UsageError for half a character. The other surrogates are Python's form of bytes that are not UTF-8."""
+    if re.search(r"[\ud800-\udc7f\udd00-\udfff]", text):
+        raise UsageError(f"{name} has half a character", repr(text), "no log can have it")
 
 
 def _words(name: str, value: object) -> tuple[str, ...]:
@@ -79,6 +89,8 @@ def _globs(name: str, value: object) -> tuple[str, ...]:
     globs = [value] if isinstance(value, str) else value
     if not isinstance(globs, list | tuple) or not all(isinstance(glob, str) and glob.strip() for glob in globs):
         raise UsageError(f"{name} must be a list of strings", repr(value))
+    for glob in globs:
+        _check_text(name, glob)
     return tuple(glob.strip() for glob in globs)
 
 
@@ -121,7 +133,7 @@ def _one_of(words: object) -> Callable[[str, object], str]:
 
 
 def _json_fields(name: str, value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         given = [word.partition("=")[::2] for word in _words(name, value)]
         if len(dict(given)) < len(given):
             raise UsageError(f"{name} names a kind twice", repr(value), "give one name for each kind")
@@ -129,9 +141,10 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
     for kind, key in value.items():
         if kind not in JSON_KINDS:
             raise UsageError(f"{name} has no kind {kind!r}", repr(value), f"choose one of {', '.join(JSON_KINDS)}")
-        if not isinstance(key, str) or not key:
-            raise UsageError(f"{name} gives no name for {kind}", repr(value), f"for example {kind}=request.uri")
-    return value
+        if not isinstance(key, str) or not _JSON_NAME.fullmatch(key):
+            hint = f"for example {kind}=request.uri; the core compares up to {MAX_JSON_NAME} ASCII letters and digits"
+            raise UsageError(f"{name} gives no name for {kind}", repr(value), hint)
+    return dict(value)
 
 
 OPTIONS = {

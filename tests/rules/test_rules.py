@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from fasthits._parse import normalise, unescape
 from fasthits.errors import UsageError
+from fasthits.formats.named import JSON
 from fasthits.records import replace
-from fasthits.rules.options import make_rules, parse_statuses
+from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.options import MAX_JSON_NAME, make_rules, parse_statuses
 from fasthits.rules.paths import final_path, parameter_keeper, remove_dot_segments
 from fasthits.rules.patterns import compile_globs
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
@@ -307,12 +309,36 @@ def test_values_of_a_repeated_option_add_up() -> None:
         ({"json-fields": "time"}, "json-fields gives no name for time"),
         ({"json-fields": "time=a,time=b"}, "json-fields names a kind twice: 'time=a,time=b' (give "),
         ({"json-fields": 3}, "json-fields must be a list of strings: 3"),
+        *(
+            ({"json-fields": {"path": name}}, "json-fields gives no name for path")
+            for name in ("", "--", "é", "x" * 97, "a\ud800", "a\udce9")
+        ),
+        *(
+            ({name: value}, f"{name} has half a character: ")
+            for name, value in (
+                ("format", '%h \ud800 %t "%r" %>s'),
+                ("include-path", "/\ud800"),
+                ("exclude-path", ["/a", "/\udd00"]),
+                ("exclude-agent", "\udc7f"),
+                ("keep-query", "\udfff,a"),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_invalid_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as raised:
         make_rules(options)
     assert str(raised.value).startswith(message)
+
+
+def test_names_of_json_fields_are_those_that_the_core_takes() -> None:
+    for name in ("x" * MAX_JSON_NAME, "User-Agent", "request.uri", "größe", " a "):
+        assert CompiledRules(make_rules({"json-fields": {"path": name}})).line_rules(JSON)
+
+
+def test_a_glob_may_have_bytes_that_are_not_utf_8() -> None:
+    judge = final_path(make_rules({"exclude-path": "/caf\udce9"}))
+    assert judge(b"/caf\xe9") == (b"/caf\xe9", "path")
 
 
 def test_static_endings_are_sorted_and_in_lower_case() -> None:
