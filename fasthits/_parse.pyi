@@ -39,7 +39,8 @@ class ParsedLine(NamedTuple):
     method: bytes
     """The request up to its first space."""
     target: bytes | None
-    """The request from its first space to the next space, or to its end; None if the request has no space."""
+    """The request from its first space to the next space, or to its end; None if the request has no space, and in logs
+    that have the path apart."""
     path: bytes | None
     """The target up to its first ``?``."""
     query: bytes | None
@@ -109,7 +110,7 @@ def parse_line(line: Buffer, rules: LineRules | None = None, /) -> ParsedLine | 
     """
 
 def parse_lines(block: Buffer, rules: LineRules | None = None, /) -> Iterator[ParsedLine | None]:
-    """Yield the fields of each line of *block*, or None for a malformed line.
+    """Yield the fields of each line of *block*, or None for a line that is no request: malformed, or a comment.
 
     The last line may lack its newline. A bytearray cannot be resized until the iterator is finished or deleted. Speed:
     at least a million lines a second (`benchmarks/test_parse.py`).

@@ -10,12 +10,12 @@ from fasthits._parse import LINE_BYTES, ParsedLine
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.compression import DamagedError, unpack_blocks
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
-from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.formats import packing
 from fasthits.formats.format import Format
 from fasthits.formats.packing import packing_of
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.rules import Rules
+from fasthits.rules.keywords import rules_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,30 +37,35 @@ Source: TypeAlias = "str | os.PathLike[str] | Stream"
 def parse_lines(
     source: Source,
     log_format: str = "auto",
-    json_fields: Mapping[str, str] | None = None,
+    json_fields: Mapping[str, str] | str | None = None,
 ) -> Iterator[ParsedLine | None]:
-    """Yield the fields of each line of *source*, None for a malformed line: as many as there are lines.
+    """Yield the fields of each line of *source*: as many as there are lines. None is a line that is no request:
+    malformed, a comment of W3C's format, or a message of the server among JSON lines.
 
     *source* is a name of log files, compressed or not, in which ``*`` stands for any characters; bytes, which are a
     log; an open binary file; or an iterable of blocks of bytes.
 
     *log_format* is the name of a format or its string in the server's configuration; ``auto`` detects it from the first
-    lines of each log. *json_fields* names the fields of JSON lines, as ``--json-fields`` does: ``{"time": "ts"}``.
-    Texts of JSON have Apache's escapes.
+    lines of each log. *json_fields* names the fields of JSON lines, as ``--json-fields`` does: ``{"time": "ts"}`` or
+    ``"time=ts"``. Texts of JSON have Apache's escapes.
 
     Raises LogFileError for a file that is missing or unreadable, and for compressed bytes that are damaged; UsageError
-    for an unknown format; TypeError for a stream of text.
+    for an unknown format, an invalid name of a file or of a field; TypeError for a stream of text.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512 "-" "curl/8"\\njunk\\n'
     >>> [line and (line.day.isoformat(), line.path, line.status) for line in parse_lines(log)]
     [('2026-03-12', b'/a', 200), None]
     """
-    compiled = CompiledRules(Rules(format=log_format, json_fields=dict(json_fields or {})))
+    rules = {"log_format": log_format} | ({} if json_fields is None else {"json_fields": json_fields})
+    compiled = CompiledRules(rules_of(rules))
     if isinstance(source, str | os.PathLike):
-        name = os.fspath(source)
-        files = logfiles.find(name)
+        name = os.fsdecode(source)
+        try:
+            files = logfiles.find(name)
+        except ValueError as error:  # a NUL or half a character
+            raise UsageError("not a name of log files", repr(name)) from error
         if not files:
-            raise LogFileError("no such log file", name)
+            raise LogFileError("no such log file", name, "write * for a date" if "%" in name else "")
         return chain.from_iterable(_parse_log(*open_log(log_file, compiled), compiled) for log_file in files)
     known, views = open_stream(source, compiled)
     return _parse_log(*_open_blocks(map(bytes, views), known, compiled), compiled)
@@ -138,9 +143,12 @@ def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview
     if read:
         while block := _bytes_of(read(BLOCK_BYTES)):
             yield block
-    else:
-        for buffer in cast("Iterable[Buffer]", source):
+    elif isinstance(source, Iterable):
+        for buffer in source:
             yield _bytes_of(buffer)
+    else:
+        hint = "a log is a name of files, bytes, a binary file, or an iterable of bytes"
+        raise TypeError(f"not a log: {type(source).__name__} ({hint})")
 
 
 def _bytes_of(block: object) -> memoryview:

@@ -2,16 +2,19 @@
 
 import gzip
 import mmap
+import os
+import socket
 from array import array
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits import count_hits
+from fasthits import count_hits, explain_line
 from fasthits.daily.logs import lines as library
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.errors import LogFileError, UsageError
@@ -81,12 +84,54 @@ def test_formats_are_detected(name: str) -> None:
     assert paths([SAMPLES[name][:9], SAMPLES[name][9:]]) == [b"/a"]
 
 
+def test_a_line_that_is_no_request_has_no_fields() -> None:
+    comments = b"#Version: 1.0\n#Fields: date time cs-method cs-uri-stem\n"
+    log = comments + b"2026-03-12 10:00:00 GET /a\njunk\n"
+    assert paths(log) == [None, None, b"/a", None]
+    counted = count_hits(log)
+    assert (counted.hits, counted.malformed, dict(counted.filtered)) == (1, 1, {"comment": 2})
+
+
 def test_a_format_can_be_given() -> None:
     log = b"2026-03-12T10:00:00Z GET /a?b 404\nx\n"
     first, second = parse_lines(log, log_format="$time_iso8601 $request_method $request_uri $status")
     assert (first.day, first.path, first.query, first.status, second) == (date(2026, 3, 12), b"/a", b"b", 404, None)
     (line,) = parse_lines(b'{"ts": 1773306000, "m": "GET", "u": "/a"}', "json", {"method": "m", "path": "u"})
     assert (line.method, line.path, line.status, line.vhost, line.host_part) == (b"GET", b"/a", None, None, None)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"method": "m", "path": "u"}, MappingProxyType({"method": "m", "path": "u"}), "method=m,path=u"]
+)
+def test_names_of_json_fields_are_given_as_to_count_hits(fields: object) -> None:
+    log = b'{"ts": 1773306000, "m": "GET", "u": "/a"}'
+    assert paths(log, json_fields=fields) == [b"/a"]
+    assert list(count_hits(log, json_fields=fields).rows()) == [(date(2026, 3, 12), "/a", 1)]
+    assert explain_line(log, json_fields=fields).path == "/a"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"log_format": None},
+        {"log_format": 5},
+        {"log_format": ""},
+        {"log_format": '%h \ud800 %t "%r" %>s'},
+        {"json_fields": {"tim": "ts"}},
+        {"json_fields": {"path": ""}},
+        {"json_fields": {"path": 5}},
+        {"json_fields": ""},
+        {"json_fields": 5},
+        {"json_fields": "path=u", "log_format": "combined"},
+    ],
+)
+def test_a_mistake_is_the_same_error_in_all_functions(options: dict[str, object]) -> None:
+    errors = set()
+    for function in (parse_lines, count_hits, explain_line):
+        with pytest.raises(UsageError) as raised:
+            function(hit("/a"), **options)
+        errors.add(str(raised.value))
+    assert len(errors) == 1
 
 
 def test_lines_are_cut_at_the_limit_and_blocks_at_any_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +159,33 @@ def test_an_object_without_bytes_is_refused(source: object) -> None:
         list(parse_lines(source))
 
 
+def test_the_error_about_what_is_no_log_says_what_is() -> None:
+    async def blocks() -> AsyncIterator[bytes]:
+        yield LOG
+
+    first, second = socket.socketpair()
+    with first, second:
+        for source, name in ((first, "socket"), (blocks(), "async_generator"), (None, "NoneType")):
+            for function in (parse_lines, count_hits):
+                with pytest.raises(TypeError, match=rf"not a log: {name} \(a log is a name of files, bytes"):
+                    function(source)
+
+
+def test_files_may_be_named_in_bytes_by_the_system(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", LOG)
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        (entry,) = entries
+    assert paths(entry) == [b"/a", None, b"/b"]
+    assert count_hits(entry).lines == 3
+
+
 def test_missing_files_and_unknown_formats_are_errors(tmp_path: Path) -> None:
     with pytest.raises(LogFileError, match="no such log file"):
         parse_lines(tmp_path / "no.log")
+    with pytest.raises(LogFileError, match=r"no such log file: %F.log \(write \* for a date\)"):
+        parse_lines("%F.log")
+    for name in ("a\0.log", "a\ud800.log"):
+        with pytest.raises(UsageError, match="not a name of log files"):
+            parse_lines(name)
     with pytest.raises(UsageError, match="no such log format: 'combind'"):
         parse_lines(LOG, log_format="combind")
