@@ -243,7 +243,7 @@ def _why_unread(kept: "History", found: "Document") -> str:
         if views:
             return f"not read on these days: {path} (it was on {day}: --date {day}..)"
     shorter = path.partition("?")[0] if "?" in path else part_host(path)[1] if path.startswith("//") else path
-    if shorter != path and any(kept.by_day(shorter, whole, host)):
+    if shorter not in ("", path) and any(kept.by_day(shorter, whole, host)):
         hint = ": a query counts only with --keep-query" if "?" in path else ""
         return f"never read: {path} (but {shorter} was{hint})"
     if path.endswith("/*"):

@@ -70,10 +70,26 @@ def days_of(days: date | str | Iterable[date] | None) -> list[date] | None:
     if days is None:
         return None
     if isinstance(days, Range):
-        return days.days
+        return checked_range(days).days
     if isinstance(days, str):
         return parse_days(days, date.today())
-    return sorted({day_of(day) for day in ([days] if isinstance(days, date) else days)})
+    return sorted({day_of(day) for day in (days if isinstance(days, Iterable) else [days])})
+
+
+def checked_range(days: Range) -> Range:
+    """Return the argument of a public function as a range of dates: a datetime counts as its date.
+
+    Raises UsageError for what is no Range of dates, and for a Range that ends before it begins.
+    """
+    from fasthits.rules.keywords import day_of
+
+    if not isinstance(days, Range):
+        hint = "for example Range(date(2026, 3, 1), date(2026, 3, 31)); History.range_of gives None if no day is kept"
+        raise UsageError("not a range of days", repr(days), hint)
+    first, last = map(day_of, days)
+    if last < first:
+        raise UsageError("range ends before it begins", f"{first} to {last}", "write Range(first, last)")
+    return Range(first, last)
 
 
 def parse_day(text: str, today: date, forms: str = DAY_FORMS) -> date:

@@ -138,6 +138,7 @@ def test_the_error_about_a_path_that_was_never_read_suggests_paths(database: Pat
         ("/100_sure", "10", "never read: /100_sure (did you mean /100%_sure?)"),
         ("/xyzzy/plugh", "10", "never read: /xyzzy/plugh (fasthits most-read lists paths)"),
         ("/none/*", "10", "never read: /none/* (fasthits most-read lists paths)"),
+        ("//example.org", "10", "never read: //example.org (fasthits most-read lists paths)"),
         ("/a?page=2", "10", "never read: /a?page=2 (but /a was: a query counts only with --keep-query)"),
     ):
         done = fasthits("history", asked, "--days", days, "--database", database)

@@ -2,10 +2,11 @@
 
 import os
 import re
+import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from heapq import nlargest
@@ -13,7 +14,7 @@ from itertools import chain
 from threading import get_ident
 from typing import Literal, NamedTuple, Self, TypeVar, get_args
 
-from fasthits.daily.days import Range, days_of
+from fasthits.daily.days import Range, checked_range, days_of
 from fasthits.daily.past.kept import Kept
 from fasthits.daily.past.opening import reading_days
 from fasthits.daily.urls import shown
@@ -54,12 +55,13 @@ class MostRead:
 
 
 class History:
-    """The days in a SQLite file, or in the PostgreSQL database that a URL names. Every method raises TableError if it
-    cannot read them.
+    """The days in a SQLite or CSV file, or in the PostgreSQL database that a URL names. Every method raises TableError
+    if it cannot read them.
 
     A day that is not kept is unknown: None among the views of days. A *host* chooses one of a table with hosts, and
     raises UsageError for another table; without it, hosts are added up. *pages* leaves out static files
-    (`--exclude-static`).
+    (`--exclude-static`). *limit* and *offset* are numbers of rows: the most to return, and the first to leave out.
+    Methods raise UsageError for an invalid argument, such as a range that ends before it begins.
 
     A *key* is a path, such as ``/a`` or ``/?page=2``, or a section: ``/blog/*`` is all paths that begin with
     ``/blog/``. In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters.
@@ -95,6 +97,8 @@ class History:
 
     def range_of(self, number: int) -> Range | None:
         """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
+        if number < 1:
+            raise UsageError("not a number of days", number, "1 or more")
         days = self.days
         if not days:
             return None
@@ -102,6 +106,7 @@ class History:
 
     def before(self, days: Range) -> Range:
         """Return the range before *days*, which has as many days."""
+        days = checked_range(days)
         last = days.first.toordinal() - 1
         first = last - (days.last.toordinal() - days.first.toordinal())
         return Range(date.fromordinal(max(first, 1)), date.fromordinal(max(last, 1)))
@@ -109,11 +114,9 @@ class History:
     def views(self, path: str, days: date | str | Iterable[date] | None = None) -> dict[date, int]:
         """Return the views of *path* on *days*, by default on all `days`: 0 where only other paths were read.
 
-        A day that is not kept is left out. Raises UsageError for what is no path or no day.
+        A day that is not kept is left out.
         """
-        if not isinstance(path, str) or not re.match(r"/|https?://", path):
-            raise UsageError("not a path", repr(path), "a path begins with /")
-        asked = days_of(days)
+        path, asked = _path_in(path), days_of(days)
         with self._kept() as kept:
             wanted = kept.days if asked is None else sorted(set(asked).intersection(kept.days))
             if not wanted:
@@ -131,6 +134,7 @@ class History:
 
     def site(self, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
         """Return the views of all paths together, by day of the range."""
+        days = checked_range(days)
         with self._kept(host) as kept:
             if not pages:
                 return _in_order(days, kept.site(days, host))
@@ -139,12 +143,15 @@ class History:
 
     def by_day(self, key: str, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
         """Return the views of a path or section, by day of the range. *pages* has no effect on a path."""
-        return self.by_days([key], days, host, pages)[0]
+        return self.by_days([_key_in(key)], days, host, pages)[0]
 
     def by_days(
         self, keys: Sequence[str], days: Range, host: str | None = None, pages: bool = False
     ) -> list[list[int | None]]:
         """Return the views of each of *keys* as `by_day` does, in less time."""
+        if isinstance(keys, str):
+            raise UsageError("keys must be a list", repr(keys), f"for example [{keys!r}]")
+        days = checked_range(days)
         with self._kept(host) as kept:
             return _in_orders(days, _keys_by_day(kept, keys, days, host, pages))
 
@@ -168,8 +175,13 @@ class History:
         """
         if sort not in get_args(Sort):
             raise UsageError("no such order", repr(sort), f"choose one of {', '.join(get_args(Sort))}")
+        days = checked_range(days)
+        _check_rows(limit, offset)
+        if before is not None:
+            before = checked_range(before)
+        elif sort == "rise":
+            before = self.before(days)
         with self._kept(host) as kept:
-            before = before or (self.before(days) if sort == "rise" else None)
             views = kept.totals(days, host)
             earlier = kept.totals(before, host) if before and kept.days_of(before) else None
             views.extend([0] * (kept.paths.numbers - len(views)))
@@ -197,6 +209,8 @@ class History:
 
         Paths that are not in a section of this depth are listed as paths.
         """
+        days = checked_range(days)
+        _check_rows(limit, offset)
         with self._kept(host) as kept:
             views = kept.totals(days, host)
             left_out = kept.paths.static if pages else set()
@@ -208,28 +222,34 @@ class History:
 
     def total(self, days: Range, host: str | None = None, pages: bool = False) -> int:
         """Return the views of all paths and days together; at once after `sections` of the same days."""
+        days = checked_range(days)
         with self._kept(host) as kept:
             return _sum(kept, kept.totals(days, host), pages)
 
     def hosts(self, days: Range) -> list[tuple[str, int]]:
         """Return the hosts and their views, most first; none if the table does not tell hosts apart."""
+        days = checked_range(days)
         with self._kept() as kept:
-            return _most(kept.hosts(days)) if kept.has_hosts else []
+            hosts = kept.hosts(days) if kept.has_hosts else {}
+        return _most(hosts, len(hosts), 0)
 
     def bots(self, days: Range, key: str | None = None, host: str | None = None) -> list[int | None] | None:
         """Return the views of bots, of all paths or of a key, by day of the range. None if the file does not keep them
         apart."""
+        days = checked_range(days)
         with self._kept(host) as kept:
             if not kept.has_bots:
                 return None
             if key is None:
                 return _in_order(days, kept.site(days, host, "bots"))
-            return _in_order(days, _keys_by_day(kept, [key], days, host, number="bots")[0])
+            return _in_order(days, _keys_by_day(kept, [_key_in(key)], days, host, number="bots")[0])
 
     def read_by_bots(
         self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
     ) -> list[tuple[str, int]] | None:
         """Return the paths that bots read most, and how often. None if the file does not keep them apart."""
+        days = checked_range(days)
+        _check_rows(limit, offset)
         with self._kept(host) as kept:
             if not kept.has_bots:
                 return None
@@ -241,6 +261,8 @@ class History:
         self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
     ) -> list[tuple[str, int]] | None:
         """Return the paths that were most often requested but not found, and how often. None if that is not kept."""
+        days = checked_range(days)
+        _check_rows(limit, offset)
         with self._kept(host) as kept:
             return kept.not_found(days, host, prefix, limit, offset) if kept.has_table("not_found") else None
 
@@ -248,6 +270,7 @@ class History:
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, int]] | None:
         """Return where most readers came from, to all paths or to a key, and their views. None if that is not kept."""
+        _check_rows(limit, offset)
         found = self._sources("referrers", "referrer", days, key, host)
         return None if found is None else [(name, views) for (name,), views in _most(found, limit, offset)]
 
@@ -255,6 +278,7 @@ class History:
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, str, int]] | None:
         """Return the search engines and search terms of most readers, and their views. None if that is not kept."""
+        _check_rows(limit, offset)
         found = self._sources("searches", "engine, terms", days, key, host)
         return (
             None
@@ -297,12 +321,31 @@ class History:
     def _sources(
         self, table: str, texts: str, days: Range, key: str | None, host: str | None
     ) -> Counter[tuple[str, ...]] | None:
+        days = checked_range(days)
         with self._kept(host) as kept:
             if not kept.has_table(table):
                 return None
             if key is None:
                 return kept.sources(table, texts, days, host)
-            return kept.sources(table, texts, days, *_Key.of(key, host, kept))
+            return kept.sources(table, texts, days, *_Key.of(_key_in(key), host, kept))
+
+
+def _path_in(path: str, starts: str = r"/|https?://") -> str:
+    """Return the path of an argument as a rollup writes it: bytes that are not UTF-8 become ``\\xhh``."""
+    if isinstance(path, str) and re.match(starts, path):
+        with suppress(UnicodeEncodeError):  # half a character
+            return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    raise UsageError("not a path", repr(path), "a path begins with /")
+
+
+def _key_in(key: str) -> str:
+    return _path_in(key, r"/|https?://|#")
+
+
+def _check_rows(limit: int, offset: int) -> None:
+    for number in (limit, offset):
+        if not isinstance(number, int) or not 0 <= number <= sys.maxsize:
+            raise UsageError("not a number of rows", repr(number), "0 or more, up to sys.maxsize")
 
 
 def _keys_by_day(
@@ -405,10 +448,9 @@ def _first(kept: Kept, numbers: list[int], order: "array[int]", start: int, end:
     return found[start - before : end - before]
 
 
-def _most(views: Mapping[Named, int], limit: int | None = None, offset: int = 0) -> list[tuple[Named, int]]:
+def _most(views: Mapping[Named, int], limit: int, offset: int) -> list[tuple[Named, int]]:
     """Return names and their views, most first."""
-    found = sorted(views.items(), key=lambda each: (-each[1], each[0]))
-    return found[offset : None if limit is None else offset + limit]
+    return sorted(views.items(), key=lambda each: (-each[1], each[0]))[offset : offset + limit]
 
 
 def _in_order(days: Range, found: Mapping[str, int]) -> list[int | None]:
