@@ -34,10 +34,12 @@ else:
 
     def __getattr__(name):
         """Return a public name from its module, and keep it (PEP 562)."""
-        if name not in _PLACES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "errors":  # docs/python.md names this module
+            return import_module(f"{__name__}.errors")
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
         return found
 

@@ -41,6 +41,11 @@ def test_the_public_names_exist_and_no_others() -> None:
     assert issubclass(UsageError, fasthits.FasthitsError)
 
 
+def test_the_errors_are_there_before_the_first_error() -> None:
+    program = "import fasthits; assert fasthits.errors.UsageError.exit_code == 2"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1])
+
+
 def test_each_rule_is_a_keyword() -> None:
     names = {name.replace("_", "-").replace("log-format", "format") for name in get_type_hints(RuleOptions)}
     assert names == set(OPTIONS)

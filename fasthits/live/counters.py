@@ -56,7 +56,7 @@ def hits_today(
 
     if isinstance(paths, str):
         raise UsageError("paths must be a list", repr(paths), f"for example [{paths!r}]")
-    today = day or date.today()
+    today = date.today() if day is None else day
     by_path = {path: hit_key(today, path, prefix) for path in paths}
     found = read_views(_servers_of(memcached), list(by_path.values()))
     return {path: found.get(key) for path, key in by_path.items()}

@@ -57,7 +57,8 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
     if b"\n" in text:
         raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
     compiled = CompiledRules(rules_of(rules))
-    explainer = _Explainer(compiled, compiled.checked(compiled.detect(text, ended=True)), day and day_of(day))
+    log_format = compiled.checked(compiled.detect(text, ended=True))
+    explainer = _Explainer(compiled, log_format, None if day is None else day_of(day))
     return explainer.explain(1, text, *explainer(text))
 
 

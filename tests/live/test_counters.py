@@ -67,6 +67,12 @@ def test_a_str_is_not_accepted_as_a_list_of_paths() -> None:
         hits_today("/about")
 
 
+@pytest.mark.parametrize("day", ["", 0, "2026-03-12"])
+def test_a_day_that_is_no_date_is_not_taken_for_today(day: object) -> None:
+    with pytest.raises(UsageError, match="not a date"):
+        hits_today(["/about"], day=day)
+
+
 def test_keys_equal_those_of_loggers() -> None:
     for path in ("/", "/a?b", "/" + "x" * 300, "/é", "//example.org/a"):
         assert (
