@@ -4,11 +4,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from fasthits._parse import EXAMPLES, HitTable, rows_of_piece
 from fasthits.daily.counting.count_days import count_days
@@ -35,14 +35,17 @@ ViewsByDay = Mapping[date, Mapping[str, int]]
 
 @dataclass(frozen=True, eq=False)
 class HitCount:
-    """The hits of some logs. All figures are final: ``lines == hits + sum(filtered.values()) + malformed``."""
+    """The hits of some logs. All figures are final: ``lines == hits + sum(filtered.values()) + malformed``.
+
+    It can be pickled, so that a process of a pool can return it. Then all rows are in memory.
+    """
 
     lines: int
     hits: int
     """How many lines are hits."""
     filtered: Mapping[str, int]
-    """How many lines parsed, but are no hits, by reason: ``message``, ``method``, ``target``, ``status``, ``day``,
-    ``agent``, ``bot``, ``path`` or ``static``."""
+    """How many lines parsed, but are no hits, by reason: ``comment``, ``message``, ``method``, ``target``, ``status``,
+    ``day``, ``agent``, ``bot``, ``path`` or ``static``."""
     malformed: int
     """How many lines did not parse."""
     examples: Sequence[Example]
@@ -74,12 +77,37 @@ class HitCount:
         for _, piece in self._rows.dump(by_views=True):
             yield from ((day, path.decode(), views) for day, path, views in rows_of_piece(piece))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what pickle and copy store: the figures, and all rows."""
+        figures = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "_rows"}
+        figures |= {name: dict(figures[name]) for name in _MAPPINGS}
+        bots = self._rows.bots
+        return _count_of, (figures, _pieces_of(self._rows), None if bots is None else _pieces_of(bots))
+
     def _by_day(self, rows: Rows) -> ViewsByDay:
         found: dict[date, dict[str, int]] = {day: {} for day in self.days}
         for _, piece in rows.dump():
             for day, path, views in rows_of_piece(piece):
                 found[day][path.decode()] = views
         return MappingProxyType({day: MappingProxyType(views) for day, views in found.items()})
+
+
+_MAPPINGS = ("filtered", "parts")
+
+
+def _pieces_of(rows: Rows) -> list[bytes]:
+    return [piece for _, piece in rows.dump()]
+
+
+def _count_of(figures: dict[str, Any], pieces: Iterable[bytes], bots: Iterable[bytes] | None) -> HitCount:
+    """Return the HitCount that `HitCount.__reduce__` has stored."""
+    table = HitTable(rules=LineRules(apart=bots is not None))
+    for piece in pieces:
+        table.load(piece)
+    if table.bots is not None:
+        for piece in bots or ():
+            table.bots.load(piece)
+    return HitCount(**figures | {name: MappingProxyType(figures[name]) for name in _MAPPINGS}, _rows=table)
 
 
 def count_hits(
@@ -115,7 +143,7 @@ def count_hits(
 
     Raises LogFileError for files that are missing or cannot be read, and for streams that are damaged; UsageError for
     invalid arguments and for a log that lacks a field of the rules; FasthitsError where the temporary file has no room;
-    TypeError for text in a stream.
+    TypeError for text in a stream, and for what is no log or no executor.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "curl/8"\njunk\n'
     >>> count = count_hits(log)
@@ -131,7 +159,7 @@ def count_hits(
     wanted, asked, max_bytes = rules_of(rules), days_of(days), _bytes_of(max_memory)
     if asked == []:
         raise UsageError("no days", repr(days), "leave it out to count all days")
-    names = [os.fspath(source) for source in sources if isinstance(source, str | os.PathLike)]
+    names = [os.fsdecode(source) for source in sources if isinstance(source, str | os.PathLike)]
     parts = [_count_files(names, asked, threads, max_bytes, wanted, _fleet(executor, scratch))] if names else []
     number = 0
     for source in sources:
@@ -146,6 +174,8 @@ def count_hits(
 def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "Fleet | None":
     if executor is None:
         return None
+    if not hasattr(executor, "submit"):  # a multiprocessing.Pool
+        raise TypeError(f"an executor is one of concurrent.futures, not {type(executor).__name__}")
     from fasthits.daily.cluster.fleet import Crew, Fleet, slots_of
 
     return Fleet(Crew(executor, slots_of(executor), type(executor).__name__), os.fspath(scratch))

@@ -1,13 +1,17 @@
 """Counting in one call: the result is finished, for all kinds of sources."""
 
 import bz2
+import copy
 import gzip
 import io
 import mmap
+import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import FrozenInstanceError
 from datetime import date, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,7 @@ from fasthits import count_hits, explain_line
 from fasthits.daily.counting import count_hits as counting
 from fasthits.daily.counting import overflow, runs
 from fasthits.daily.counting.count_hits import HitCount
+from fasthits.daily.days import Range
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.keywords import rules_of
 from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs
@@ -117,6 +122,41 @@ def test_a_result_cannot_be_changed() -> None:
             mapping["/a"] = 5
     assert figures(found) == figures(found)
     assert "_table" not in repr(found)
+
+
+@pytest.mark.parametrize("again", [lambda found: pickle.loads(pickle.dumps(found)), copy.copy, copy.deepcopy])
+def test_a_result_can_be_pickled_and_copied(
+    again: Callable[[HitCount], HitCount], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose rows are in a temporary file."""
+    for module in (overflow, counting):
+        monkeypatch.setattr(module, "bytes_of_tables", lambda size: 1 << 20)
+    bot = hit("/bot").replace(b"Mozilla/5.0", b"Googlebot/2.1")
+    many = b"".join(hit(f"/{'x' * 1500}/{number}") for number in range(1500))
+    file = write(tmp_path / "access.log", LOG + hit(b"/\xe9") + bot)
+    for found in (
+        count_hits(file, days=[BEFORE - timedelta(1), DAY]),
+        count_hits(file, bots="apart"),
+        count_hits(file, many, bots="apart", threads=1),
+    ):
+        other = again(found)
+        assert figures(other) == figures(found)
+        for name in ("examples", "formats", "days", "missing", "parts", "damaged", "bots"):
+            assert getattr(other, name) == getattr(found, name), name
+        with pytest.raises(TypeError):
+            other.parts[DAY] = ()
+
+
+def test_processes_of_a_pool_return_results(tmp_path: Path) -> None:
+    file = write(tmp_path / "access.log", LOG)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert figures(pool.submit(count_hits, file).result()) == figures(count_hits(file))
+
+
+def test_a_pool_that_is_no_executor_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "access.log", LOG)
+    with pytest.raises(TypeError, match=r"an executor is one of concurrent\.futures, not int"):
+        count_hits(file, executor=5)
 
 
 def test_rows_are_in_the_order_of_the_csv(tmp_path: Path) -> None:
@@ -243,6 +283,9 @@ def test_more_paths_than_memory_can_hold_are_counted(tmp_path: Path, monkeypatch
         ((b"",), {"days": ["2026-03-12"]}, "not a date"),
         ((b"",), {"days": "12 March"}, "not a DATE"),
         ((b"",), {"days": [5]}, "not a date"),
+        ((b"",), {"days": 5}, "not a date: 5"),
+        ((b"",), {"days": Range("2026-03-11", "2026-03-12")}, "not a date"),
+        ((b"",), {"days": Range(DAY, BEFORE)}, "range ends before it begins: 2026-03-12 to 2026-03-11"),
         ((b"",), {"threads": -1}, "not a number of threads"),
         ((b"",), {"max_memory": 5}, "max_memory is too small"),
         ((b"",), {"status": "all"}, "invalid status"),
@@ -279,5 +322,7 @@ def test_a_line_is_explained_one_at_a_time() -> None:
     assert explain_line(hit("/caf%C3%A9").rstrip(), exclude_path="/caf*").path is None
     with pytest.raises(UsageError, match="more than one line"):
         explain_line(LOG)
+    with pytest.raises(UsageError, match="not a date: ''"):
+        explain_line(hit("/a"), day="")
     with pytest.raises(TypeError):
         explain_line("text")
