@@ -142,7 +142,7 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
         if kind not in JSON_KINDS:
             raise UsageError(f"{name} has no kind {kind!r}", repr(value), f"choose one of {', '.join(JSON_KINDS)}")
         if not isinstance(key, str) or not _JSON_NAME.fullmatch(key):
-            hint = f"for example {kind}=request.uri; the core compares up to {MAX_JSON_NAME} ASCII letters and digits"
+            hint = f"for example {kind}=request.uri: up to {MAX_JSON_NAME} characters, with ASCII letters or digits"
             raise UsageError(f"{name} gives no name for {kind}", repr(value), hint)
     return dict(value)
 
