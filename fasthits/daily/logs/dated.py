@@ -65,8 +65,8 @@ class DatedLog:
         if is_url(self.pattern):
             yield from filter(None, (put_too_early(files, day, stamp) for files, stamp in self._by_folder(day)))
 
-    def notes(self, day: date) -> Iterator[str]:
-        """Yield remarks on *day*, which is whole."""
+    def notes(self, day: date, ends: Ends) -> Iterator[str]:
+        """Yield remarks on *day*, which is whole. *ends* are as for `gaps`."""
         for own in map(self._look, self._files(day)):
             if own.is_before(self._period(day)[0]):
                 yield f"{own.name} {_DATEEXT}"

@@ -5,11 +5,13 @@ day is there if a line from before that day is there. Its end is there if a line
 which the server still writes. rotated_names.py tells which files belong to one log.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property
+from itertools import pairwise, takewhile
 
-from fasthits.daily.days import ONE_DAY
+from fasthits.daily.days import ONE_DAY, Range, name_days
 from fasthits.daily.logs.extents import (
     SLACK_SECONDS,
     Ends,
@@ -29,6 +31,10 @@ from fasthits.rules.compiled import CompiledRules
 
 ABSENCE = timedelta(days=7)
 """A server is missing on a day if it has logged something in so many days before it, but nothing on that day."""
+
+WEEK = timedelta(days=7)
+BUSY_BYTES = 10_000
+"""A file with so many bytes on the disk has more lines than a few visitors cause."""
 
 _KEEP_MORE = "if older files were removed, let logrotate keep more, as with rotate 14"
 
@@ -91,14 +97,24 @@ class RotatedLog:
                 yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
             elif early := put_too_early(self._files, day, last.begin):
                 yield early
+        elif self._names[last.name].stamp and not self._names[last.name].day:
+            return  # cronolog makes the file of an hour only if somebody comes in that hour
         elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log ended before *day*
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
-    def notes(self, day: date) -> Iterator[str]:
-        """Yield remarks on *day*, which is whole."""
+    def notes(self, day: date, ends: Ends) -> Iterator[str]:
+        """Yield remarks on *day*, which has its beginning and its end. *ends* are as for `gaps`."""
         first = self._in_order[0] if self._in_order else None
         if first and first.first_day == day:
             yield f"{first.name} begins at {_text(first.begun)}: this is taken as the log's first day"
+        for before, after in pairwise(self._in_order):
+            end, begin = self._end(before, ends), after.begun
+            if begin and end.date() <= day <= begin.date() and self._is_hole(before, begin - end):
+                yield (
+                    f"warning: no line from {_text(end)} ({before.name}) to {_text(begin)} ({after.name}): "
+                    "a week before, files had lines of that time; if a file between them is missing, put it back, and "
+                    f"run this again for {name_days(Range(end.date(), begin.date()).days)}"
+                )
 
     def span(self) -> str:
         """Return, as text, when the log begins and when it was last written."""
@@ -123,6 +139,40 @@ class RotatedLog:
         for each in self._extents:
             if each.log_file in ends:
                 yield ends[each.log_file]
+
+    def _end(self, file: Extent, ends: Ends) -> datetime:
+        """Return when a file ends; if it was not read, when it was changed last."""
+        zone = file.begin.tzinfo if file.begin else None
+        return ends.get(file.log_file) or datetime.fromtimestamp(file.log_file.modified, zone)
+
+    def _is_hole(self, before: Extent, silence: timedelta) -> bool:
+        """Tell whether a file is missing after *before*, by the dates in the names: the *silence* that follows is as
+        long as a file, no file has the next name, and a week before the file of that name was busy.
+
+        A quiet night is shorter or, like a weekend or an hour of few visitors, has no busy file a week before.
+        """
+        stamp = self._names[before.name].stamp
+        if not stamp or not self._period:
+            return False
+        most = (silence + self._period / 4) // self._period  # rotations are not on time to the minute
+        after = (stamp - datetime.min + number * self._period for number in range(1, most + 1))
+        missing = list(takewhile(lambda name: name not in self._sizes, after))
+        return bool(missing) and all(self._sizes[name - WEEK] >= BUSY_BYTES for name in missing)
+
+    @cached_property
+    def _sizes(self) -> "Counter[timedelta]":
+        """The sizes of the files, by the dates in their names: since the year 1, as no sum leaves the calendar then."""
+        sizes = Counter[timedelta]()
+        for each in self._files:
+            if stamp := self._names[each.name].stamp:
+                sizes[stamp - datetime.min] += each.size or 0
+        return sizes
+
+    @cached_property
+    def _period(self) -> timedelta | None:
+        """The usual time from one date in the names to the next; None if that does not show."""
+        steps = Counter(after - before for before, after in pairwise(sorted(self._sizes))).most_common(1)
+        return steps[0][0] if steps and steps[0][1] > 1 else None
 
     def _is_all(self, day: date) -> bool:
         """Tell whether the log begins on *day*: whether no older file of it was removed.

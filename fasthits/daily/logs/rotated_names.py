@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from fasthits.daily.logs.compression import suffix_of
@@ -29,17 +29,21 @@ class LogName(NamedTuple):
     """Whether the file was rotated. If not, the server still writes to it."""
     number: int | None
     """How often the file was rotated, if its name has a number."""
+    stamp: datetime | None = None
+    """The date in its name, with the time of day if the name has it, such as an hour."""
     day: date | None = None
-    """The day in its name, if there is one."""
+    """The day in its name, if the name has no time of day: then the file may have the whole day."""
 
 
 def read_name(name: str) -> LogName:
     """Return the information in the name of a log file.
 
     >>> read_name("/var/log/nginx/access.log.2.gz")
-    LogName(log='/var/log/nginx/access.log', rotated=True, number=2, day=None)
-    >>> read_name("/var/log/httpd/access_log-20261124")
-    LogName(log='/var/log/httpd/access_log', rotated=True, number=None, day=datetime.date(2026, 11, 24))
+    LogName(log='/var/log/nginx/access.log', rotated=True, number=2, stamp=None, day=None)
+    >>> read_name("/var/log/httpd/access_log-20261124").day
+    datetime.date(2026, 11, 24)
+    >>> read_name("/var/log/httpd/access_log-2026112405").stamp
+    datetime.datetime(2026, 11, 24, 5, 0)
     """
     folder, slash, file = name.rpartition("/")
     place = _FOLDER_OF_DAY.sub("*", folder + slash)
@@ -52,10 +56,12 @@ def read_name(name: str) -> LogName:
     log = place + base.removesuffix(suffix_of(base)) + (found["ending"] or "")
     if number is not None:
         return LogName(log, True, int(number))
-    day = None
-    with suppress(ValueError):  # digits may be an invalid date
-        day = date.fromisoformat(re.sub(r"\D", "", file[len(base) :])[:8])
-    return LogName(log, True, None, day)
+    digits, stamp = re.sub(r"\D", "", file[len(base) :]), None
+    day, clock = digits[:8], digits[8:]
+    if len(clock) <= len("235959"):  # more digits are seconds since 1970, or milliseconds
+        with suppress(ValueError):  # digits may be an invalid date
+            stamp = datetime.fromisoformat(f"{day}T{clock or '00'}")
+    return LogName(log, True, None, stamp, None if clock or not stamp else stamp.date())
 
 
 def others_of(log: str, known: Collection[str]) -> list[tuple[str, float]]:

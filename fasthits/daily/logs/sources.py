@@ -95,7 +95,7 @@ class Sources:
             if gaps:
                 judged.gaps[day] = gaps
             else:
-                judged.notes += [note for each in self._all for note in each.notes(day)]
+                judged.notes += [note for each in self._all for note in each.notes(day, ends)]
             absent = [name for each in self._dated for name in each.absent_servers(day, ends)]
             if len(self._rotated) > 1:
                 absent += [each.name for each in self._rotated if each.is_absent(day, ends)]

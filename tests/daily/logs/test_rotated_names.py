@@ -14,32 +14,35 @@ from fasthits.rules.timestamps import detect_format, timestamps
 from tests.support.commands import hit
 
 DAY = date(2026, 11, 24)
+MIDNIGHT = datetime(2026, 11, 24)
 
 
 @pytest.mark.parametrize(
-    ("name", "log", "number", "day"),
+    ("name", "log", "number", "stamp", "day"),
     [
-        ("/v/access.log.1", "/v/access.log", 1, None),
-        ("/v/access.log.14.gz", "/v/access.log", 14, None),
-        ("access.1.log.zst", "access.log", 1, None),
-        ("/v/access_log-20261124", "/v/access_log", None, DAY),
-        ("/v/access.log-20261124.gz", "/v/access.log", None, DAY),
-        ("/v/access.log-2026112405", "/v/access.log", None, DAY),
-        ("/v/access.log-20261124-1764000000", "/v/access.log", None, DAY),
-        ("/v/access-20261124.log", "/v/access.log", None, DAY),
-        ("/v/access-2026-11-24T00-00-00.000.log.gz", "/v/access.log", None, DAY),
-        ("/v/2026-11-24.log", "/v/.log", None, DAY),
-        ("/v/access.log.gz.1", "/v/access.log", 1, None),
-        ("/v/access.log.zst-20261124", "/v/access.log", None, DAY),
-        ("/v/access-20261124.log.zip", "/v/access.log", None, DAY),
-        ("/c/0a/0a-json.log.1", "/c/0a/0a-json.log", 1, None),
-        ("/c/0a/0a-json.log.2.gz", "/c/0a/0a-json.log", 2, None),
-        ("/v/access.log-99999999", "/v/access.log", None, None),
-        ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None),
+        ("/v/access.log.1", "/v/access.log", 1, None, None),
+        ("/v/access.log.14.gz", "/v/access.log", 14, None, None),
+        ("access.1.log.zst", "access.log", 1, None, None),
+        ("/v/access_log-20261124", "/v/access_log", None, MIDNIGHT, DAY),
+        ("/v/access.log-20261124.gz", "/v/access.log", None, MIDNIGHT, DAY),
+        ("/v/access.log-2026112405", "/v/access.log", None, datetime(2026, 11, 24, 5), None),
+        ("/v/access.log-20261124-1764000000", "/v/access.log", None, None, None),
+        ("/v/access-20261124.log", "/v/access.log", None, MIDNIGHT, DAY),
+        ("/v/access-2026-11-24T00-00-00.000.log.gz", "/v/access.log", None, None, None),
+        ("/v/2026-11-24.log", "/v/.log", None, MIDNIGHT, DAY),
+        ("/v/access.log.gz.1", "/v/access.log", 1, None, None),
+        ("/v/access.log.zst-20261124", "/v/access.log", None, MIDNIGHT, DAY),
+        ("/v/access-20261124.log.zip", "/v/access.log", None, MIDNIGHT, DAY),
+        ("/c/0a/0a-json.log.1", "/c/0a/0a-json.log", 1, None, None),
+        ("/c/0a/0a-json.log.2.gz", "/c/0a/0a-json.log", 2, None, None),
+        ("/v/access.log-99999999", "/v/access.log", None, None, None),
+        ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None, None),
     ],
 )
-def test_a_rotated_file_belongs_to_its_log(name: str, log: str, number: int | None, day: date) -> None:
-    assert read_name(name) == LogName(log, True, number, day)
+def test_a_rotated_file_belongs_to_its_log(
+    name: str, log: str, number: int | None, stamp: datetime | None, day: date | None
+) -> None:
+    assert read_name(name) == LogName(log, True, number, stamp, day)
 
 
 @pytest.mark.parametrize(

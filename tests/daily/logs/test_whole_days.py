@@ -214,6 +214,83 @@ def test_a_removed_rotated_file_is_reported(logs: Path, tmp_path: Path) -> None:
     assert f"a file is missing: {logs}/access.log.1 (--partial" in said
 
 
+def holes(said: str) -> list[str]:
+    return [text.strip() for text in said.splitlines() if "if a file between them is missing" in text]
+
+
+def test_a_dated_file_that_is_missing_between_two_others_is_warned_of(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, EARLY, "rotate 14", "dateext").write(STAMPS, RUN)
+    before = YESTERDAY - timedelta(1)
+    last = max(at for at in STAMPS if at < midnight(before) + EARLY)
+    next_line = min(at for at in STAMPS if at >= midnight(YESTERDAY) + EARLY)
+    days, named = f"{YESTERDAY - timedelta(4)}..yesterday", ("--quiet", "--logs", f"{logs}/access.log*")
+    code, rows, said, _ = rolled(tmp_path, days, *named)
+    assert (code, said) == (0, "")
+    lost = logs / f"access.log-{YESTERDAY:%Y%m%d}"
+    lines = lost.read_bytes()
+    lost.unlink()
+    for day in (before, YESTERDAY):
+        code, rows, said, _ = rolled(tmp_path, str(day), *named, "--replace")
+        assert code == 0
+        assert rows[str(day), "/a"] < OF_YESTERDAY
+        assert holes(said) == [
+            f"warning: no line from {last:%F %T} ({logs}/access.log-{before:%Y%m%d}) to {next_line:%F %T} "
+            f"({logs}/access.log): a week before, files had lines of that time; if a file between them is missing, put "
+            f"it back, and run this again for {before}..{YESTERDAY}"
+        ]
+    assert rolled(tmp_path, str(before - timedelta(1)), *named)[2] == ""
+    lost.touch()  # nobody came, so the file is empty
+    assert rolled(tmp_path, "yesterday", *named)[2] == ""
+    lost.unlink()
+    a_week_before = logs / f"access.log-{YESTERDAY - timedelta(7):%Y%m%d}"
+    a_week_before.unlink()  # nobody comes on this day of the week
+    assert rolled(tmp_path, "yesterday", *named)[2] == ""
+    a_week_before.write_bytes(lines[:5000])  # a few visitors come on this day of the week
+    assert rolled(tmp_path, "yesterday", *named)[2] == ""
+
+
+def hourly(folder: Path, first: date, name: str = "access.log-{:%Y%m%d%H}") -> None:
+    """Write the files of a busy log that is rotated each hour, and the file to which the server writes."""
+    for at in every(60, midnight(first), midnight(TODAY)):
+        log = write(folder / name.format(at), *[line("/a", each) * 2 for each in every(1, at, at + timedelta(hours=1))])
+        os.utime(log, (at.timestamp() + 3540,) * 2)
+    write(folder / "access.log", line("/a", midnight(TODAY)))
+
+
+def test_an_hour_that_is_missing_between_two_others_is_warned_of(logs: Path, tmp_path: Path) -> None:
+    hourly(logs, YESTERDAY - timedelta(8))
+    named = ("yesterday", "--quiet", "--logs", f"{logs}/access.log*")
+    code, rows, said, _ = rolled(tmp_path, *named)
+    assert (code, rows, said) == (0, {(str(YESTERDAY), "/a"): 2880}, "")
+    (logs / f"access.log-{YESTERDAY:%Y%m%d}13").unlink()
+    code, rows, said, _ = rolled(tmp_path, *named, "--replace")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2760})
+    (warning,) = holes(said)
+    assert f"no line from {YESTERDAY} 12:59:00 ({logs}/access.log-{YESTERDAY:%Y%m%d}12) to {YESTERDAY} 14:00" in warning
+    assert warning.endswith(f"and run this again for {YESTERDAY}")
+
+
+@pytest.mark.parametrize("name", ["access.log-{:%Y%m%d%H}", "access-{:%Y-%m-%dT%H-%M-%S}.123.log"])
+def test_a_file_with_the_time_in_its_name_is_not_the_whole_day(name: str, logs: Path, tmp_path: Path) -> None:
+    """logrotate keeps so many hours, or Caddy so many files of a size: the beginning of the day may be gone."""
+    hourly(logs, YESTERDAY, name)
+    for at in every(60, midnight(YESTERDAY), midnight(YESTERDAY) + timedelta(hours=7)):
+        (logs / name.format(at)).unlink()
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access*")
+    assert (code, rows) == (1, {})
+    assert "its beginning is missing: " in said.splitlines()[0]
+    assert f" begins at {YESTERDAY} 07:00:00 (if older files were removed, " in said
+
+
+def test_cronologs_files_of_an_hour_need_no_visitor_after_the_day(tmp_path: Path) -> None:
+    for hours in (-40, 12, 20):
+        at = midnight(YESTERDAY) + timedelta(hours=hours)
+        log = write(tmp_path / f"{at:%Y%m%d%H}.log", line("/a", at))
+        os.utime(log, (at.timestamp(),) * 2)
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "2*.log")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
+
+
 def test_each_of_several_sites_must_be_whole(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, EARLY, name="a-access.log").write(STAMPS[-600:], RUN)
     Rotated(logs, EARLY, name="b-access.log").write(STAMPS[-600:], RUN, "/b")
