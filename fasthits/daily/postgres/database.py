@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.datetime import DateBinaryLoader
 from psycopg.types.numeric import NumericBinaryLoader
@@ -22,6 +23,9 @@ CONNECT_SECONDS = 10
 """How long a connection may take, if neither the URL nor PGCONNECT_TIMEOUT says so."""
 SILENT_MILLISECONDS = 60_000
 """A server whose network does not answer for so long is lost."""
+ANSWER_SECONDS = 3600.0
+"""How long a statement may take until the server sends something. A server that has stopped keeps its connections, and
+its network goes on. No statement here takes more than some minutes, for a day of millions of paths."""
 LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
 TURN_SECONDS = 1.0
@@ -32,6 +36,9 @@ _LOCK = 0x46485453
 """The first half of the number of our advisory lock; the second half is the schema's."""
 
 logging.getLogger("psycopg").addHandler(logging.NullHandler())  # do not print its warnings
+
+
+_Result = TypeVar("_Result")
 
 
 class _Iso(DateBinaryLoader):
@@ -46,6 +53,28 @@ class _Whole(NumericBinaryLoader):
 
     def load(self, data: Any) -> Any:
         return int(super().load(data))
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever."""
+
+    def wait(self, gen: PQGen[_Result], *args: Any, **kwargs: Any) -> _Result:
+        """Wait as psycopg does, but raise OperationalError, with the connection closed, after ANSWER_SECONDS."""
+        return super().wait(self._watched(gen), *args, **kwargs)
+
+    def _watched(self, gen: PQGen[_Result]) -> PQGen[_Result]:
+        heard_at = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                if ready := (yield wanted):
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > ANSWER_SECONDS:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(f"the server has not answered for {ANSWER_SECONDS:,.0f} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return cast(_Result, end.value)
 
 
 class Postgres:
@@ -198,7 +227,10 @@ def check_schema(database: Postgres) -> None:
 @contextmanager
 def _opened(url: str, failed: str) -> Iterator["psycopg.Connection[Any]"]:
     parameters = _parameters(url)
-    with as_table_error(failed, url), closing(psycopg.connect(url, prepare_threshold=None, **parameters)) as connection:
+    with (
+        as_table_error(failed, url),
+        closing(_Connection.connect(url, prepare_threshold=None, **parameters)) as connection,
+    ):
         version = connection.info.server_version // 10_000
         if version < LEAST_VERSION:
             hint = f"fasthits needs PostgreSQL {LEAST_VERSION} or newer"

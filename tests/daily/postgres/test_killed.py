@@ -1,12 +1,15 @@
 """A rollup into PostgreSQL is killed, its server dies, or several run at once: the old or the new numbers are whole."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from fasthits.daily.postgres import database as connections
@@ -92,6 +95,44 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_rows(url: str, p
         open_target(url).replace([MARCH[0]], Dying())  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 1)]
+
+
+@pytest.mark.parametrize("moment", ["copy", "lock", "commit"])
+def test_a_server_that_stops_is_not_waited_for_for_ever(
+    moment: str, url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process keeps the connection, as when its disk hangs."""
+    replace(url, {MARCH[0]: {b"/old": 1}})
+    stopped: list[int] = []
+
+    def stopping(act: Callable[..., Any]) -> Callable[..., Any]:
+        def stop_and_act(*arguments: object) -> object:
+            for (pid,) in psql.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'fasthits'"):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+            monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.3)
+            return act(*arguments)
+
+        return stop_and_act
+
+    owner, name = {
+        "copy": (connections.Postgres, "copy"),
+        "lock": (connections.Postgres, "lock_alone"),
+        "commit": (psycopg.Connection, "commit"),
+    }[moment]
+    monkeypatch.setattr(owner, name, stopping(getattr(owner, name)))
+    said = "are either replaced or unchanged" if moment == "commit" else "the server has not answered for 0 s"
+    try:
+        with pytest.raises(TableError, match=said) as raised:
+            replace(url, {MARCH[0]: {b"/new": 2}})
+    finally:
+        (pid,) = stopped
+        os.kill(pid, signal.SIGCONT)
+    assert "\n" not in str(raised.value)
+    (row,) = rows_of(psql)
+    assert row in (
+        [(str(MARCH[0]), "/old", 1), (str(MARCH[0]), "/new", 2)] if moment == "commit" else [(str(MARCH[0]), "/old", 1)]
+    )
 
 
 SEVERAL = (
