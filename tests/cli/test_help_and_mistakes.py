@@ -116,6 +116,8 @@ def test_a_mistake_in_the_arguments_is_an_error_with_exit_code_2(arguments: list
         (["rollup", "--days", "7"], "give the days as an argument: 2026-03-12"),
         (["rollup", "2026-03-01", "2026-03-12"], "(days are one argument: 2026-03-01..2026-03-12)"),
         (["rollup", "20260312"], "did you mean 2026-03-12?"),
+        (["rollup", "2026-3-12"], "did you mean 2026-03-12?"),
+        (["rollup", "2026/3/1"], "did you mean 2026-03-01?"),
         (["rollup", "access.log"], "name log files with --logs access.log, a pattern in quotes: --logs 'access.log*'"),
         (["rollup", "today", ""], "unexpected argument: '' (it is empty; is a variable of the shell not set?)"),
         (["rollup", "today", "a.log", "b.log"], "unexpected argument: a.log b.log (name log files with --logs a.log,"),
