@@ -44,6 +44,7 @@ def merge(
     from fasthits.daily.partials.merging import Servers, check_target, left_days
     from fasthits.daily.partials.merging import merge as merge_partials
     from fasthits.daily.targets.opening import open_target
+    from fasthits.daily.targets.refusals import stale_tables
 
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
@@ -58,6 +59,8 @@ def merge(
         _print_summary(result, len(files), to)
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
+    for line in stale_tables(target.stale(result.days), result.days) if result.days else ():
+        say(line)
     if left:
         raise SystemExit(1)
 

@@ -141,7 +141,7 @@ def rollup(
     from fasthits.daily.partials import is_partial
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets.opening import open_target
-    from fasthits.daily.targets.refusals import days_left, needs_attention
+    from fasthits.daily.targets.refusals import days_left, needs_attention, stale_tables
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
@@ -172,6 +172,8 @@ def rollup(
         )
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
+    for line in stale_tables(target.stale(result.days), result.days) if result.days else ():
+        say(line)
     if left:
         raise SystemExit(1)
 

@@ -14,6 +14,8 @@ NOT_FOUND = "not_found"
 """The table of requests that were answered with 404 or 410, if they are kept apart."""
 BESIDE = ("referrers", "searches", NOT_FOUND)
 """The tables that options of a rollup add to that of the hits."""
+OPTIONS_OF = {"referrers": "--referrers", "searches": "--search-terms", NOT_FOUND: "--not-found apart"}
+"""The option that adds each of them."""
 
 Cell = str | int
 
@@ -79,6 +81,11 @@ class Layout(Record, uncompared=("rows", "csv", "keep")):
         numbers = self.integers + self.numbers
         columns = [f"{name} {'INTEGER' if name in numbers else 'TEXT'}" for name in self.columns]
         return f"{self.name}({', '.join(columns)}, PRIMARY KEY ({', '.join(self.texts)})) WITHOUT ROWID"
+
+
+def not_filled(layouts: Collection[Layout]) -> list[str]:
+    """Return the tables of BESIDE that are not among *layouts*."""
+    return [table for table in BESIDE if table not in {layout.name for layout in layouts}]
 
 
 def _texts(by_host: bool) -> tuple[str, ...]:

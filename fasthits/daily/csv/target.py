@@ -1,5 +1,6 @@
 """CSV as a target: a file for each table, or standard output. Its rows are sorted by day, then views, then path."""
 
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fasthits.daily.atomic import resolve
 from fasthits.daily.csv.files import Block, CsvFile, csv_line, file_of, harmless, replace_days
-from fasthits.daily.layouts import PLAIN, Layout, Rows
+from fasthits.daily.layouts import PLAIN, Layout, Rows, not_filled
 from fasthits.daily.targets.refusals import find_fewer
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
@@ -23,6 +24,7 @@ class CsvTarget(Target):
     def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
         self._layouts = layouts
         path = resolve(path) if path.is_symlink() else path  # other tables are beside the file, not beside the link
+        self._path = path
         self._files = [CsvFile(file_of(path, each.name), each.columns, len(each.numbers)) for each in layouts]
 
     def check(self) -> None:
@@ -43,6 +45,9 @@ class CsvTarget(Target):
             )
             kept = {date.fromisoformat(day): hits for day, hits in written.left.items()}
             return Replaced(written.rows, find_fewer(new.hits, kept))
+
+    def stale(self, days: Sequence[date]) -> list[str]:
+        return [table for table in not_filled(self._layouts) if _has_rows(file_of(self._path, table), days)]
 
 
 class CsvStream(Target):
@@ -66,6 +71,16 @@ class CsvStream(Target):
                 self._stream.write(block.lines)
         self._stream.flush()
         return Replaced(count, [])
+
+
+def _has_rows(file: Path, days: Sequence[date]) -> bool:
+    if not file.is_file() or not file.stat().st_size:
+        return False
+    try:
+        with file.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return any(text.find(f"\n{day},".encode()) >= 0 for day in days)
+    except OSError as error:
+        raise TableError("cannot read CSV file", file, error.strerror or str(error)) from error
 
 
 @contextmanager

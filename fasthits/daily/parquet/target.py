@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled
 from fasthits.daily.parquet.folders import ANOTHER, Folder
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
@@ -55,6 +55,17 @@ class ParquetTarget(Target):
             written = [self._write(layout, new.rows(layout), replaced, new_file) for layout in self._layouts]
         return Replaced(written[0], fewer)
 
+    def stale(self, days: Sequence[date]) -> list[str]:
+        with self._errors():
+            return [table for table in not_filled(self._layouts) if any(self._has_rows(table, day) for day in days)]
+
+    def _has_rows(self, table: str, day: date) -> bool:
+        try:
+            with self._folder.open(_name(table, day.isoformat())) as file:
+                return bool(parquet.read_metadata(file).num_rows)
+        except FileNotFoundError:
+            return False
+
     def _write(
         self,
         layout: Layout,
@@ -63,14 +74,14 @@ class ParquetTarget(Target):
         new_file: Callable[[str], Path],
     ) -> int:
         """Write a new file for each of *days*; return the number of their rows."""
-        return sum(_write(new_file(_name(layout, day)), layout, of_day) for day, of_day in _by_day(rows, days))
+        return sum(_write(new_file(_name(layout.name, day)), layout, of_day) for day, of_day in _by_day(rows, days))
 
     def _kept_hits(self, days: Sequence[date]) -> dict[date, int]:
         """Return the hits by day of *days*, if they are kept."""
         layout, found = self._layouts[0], {}
         for day in days:
             try:
-                file = self._folder.open(_name(layout, day.isoformat()))
+                file = self._folder.open(_name(layout.name, day.isoformat()))
             except FileNotFoundError:
                 continue
             with file:
@@ -103,8 +114,8 @@ class ParquetTarget(Target):
             raise TableError("not a Parquet file of fasthits", self._folder.name, text) from error
 
 
-def _name(layout: Layout, day: str) -> str:
-    return f"{layout.name}/date={day}/{layout.name}.parquet"
+def _name(table: str, day: str) -> str:
+    return f"{table}/date={day}/{table}.parquet"
 
 
 def _by_day(rows: Iterable[tuple[Cell, ...]], days: Sequence[str]) -> Iterator[tuple[str, Iterator[tuple[Cell, ...]]]]:

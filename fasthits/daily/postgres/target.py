@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled
 from fasthits.daily.postgres import referrers, sums
 from fasthits.daily.postgres.database import Postgres, check_schema, looking, writing
 from fasthits.daily.removed_paths import remove_paths
@@ -95,6 +95,11 @@ class PostgresTarget(Target):
                 referrers.make(database, table, day, table)
             if advance:
                 advance(1)
+
+    def stale(self, days: Sequence[date]) -> list[str]:
+        with looking(self._url) as database:
+            found = {table: sums.partitions_of(database, table).keys() for table in not_filled(self._layouts)}
+        return [table for table, kept in found.items() if kept & set(map(date.isoformat, days))]
 
     def _check_tables(self, database: Postgres) -> None:
         for layout in self._layouts:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasthits.daily.atomic import check_file
-from fasthits.daily.layouts import PLAIN, Layout, Rows
+from fasthits.daily.layouts import PLAIN, Layout, Rows, not_filled
 from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, insert_rows, reading, writing
 from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.daily.sqlite.sums import check_tables, days_without_sums, make_missing_sums, pause, resume
@@ -71,6 +71,11 @@ class SqliteTarget(Target):
             if advance:
                 advance(done)
 
+    def stale(self, days: Sequence[date]) -> list[str]:
+        with reading(self._path, LOOK_LOCK_SECONDS) as database:
+            there = [table for table in not_filled(self._layouts) if columns_of(database, table)]
+            return [table for table in there if any(_has_rows(database, table, day) for day in days)]
+
     def _check_columns(self, database: "sqlite3.Connection") -> None:
         for layout in self._layouts:
             found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
@@ -86,6 +91,11 @@ def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[
     query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
     found = dict(database.execute(query, [days[0].isoformat(), days[-1].isoformat()]))
     return {day: found[day.isoformat()] or 0 for day in days if day.isoformat() in found}
+
+
+def _has_rows(database: "sqlite3.Connection", table: str, day: date) -> bool:
+    query = f"SELECT 1 FROM {table} WHERE date = ? LIMIT 1"
+    return database.execute(query, (day.isoformat(),)).fetchone() is not None
 
 
 def _count_rows(database: "sqlite3.Connection", layout: Layout, day: date) -> int:

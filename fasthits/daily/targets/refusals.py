@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fasthits.daily.counting.count_days import Counted
 from fasthits.daily.days import name_days
+from fasthits.daily.layouts import OPTIONS_OF
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
@@ -98,6 +99,15 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
         named = ", ".join(names[:NAMED_SERVERS]) + more
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def stale_tables(tables: Sequence[str], days: Sequence[date]) -> Iterator[str]:
+    """Yield a warning for each of `Target.stale`, with the option that fills it."""
+    for table in tables:
+        yield (
+            f"warning: the table {table} keeps the rows of an earlier count of {name_days(days)}, as this run has not "
+            f"filled it (run this again with {OPTIONS_OF[table]})"
+        )
 
 
 def needs_attention(found: Counted) -> bool:

@@ -47,6 +47,11 @@ class Target(Protocol):
         """
         return
 
+    def stale(self, days: Sequence[date]) -> list[str]:
+        """Return the tables of BESIDE that `replace` does not fill, but that have rows of *days*: an earlier count has
+        written them. Raises TableError."""
+        return []
+
 
 class RowsOfDays:
     """The rows of some days."""

@@ -152,3 +152,30 @@ def test_a_day_without_lines_is_an_error_for_every_target(target: str, tmp_path:
     assert done.returncode == 1
     assert rows_of(done.stdout or b"date,path,views\n") == {}
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["hits.csv", "hits.db", "stats/", "postgresql"])
+def test_tables_that_an_option_fills_are_not_left_behind_in_silence(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    target = request.getfixturevalue("url") if kind == "postgresql" else kind
+    for day in (DAY, DAY + timedelta(1)):
+        gone = hit("/gone", day).replace(b" 200 ", b" 404 ")
+        write(tmp_path / f"{day}.log", hit("/", day).replace(b'"-"', b'"https://x.example/"'), gone)
+    run = partial(fasthits, "rollup", cwd=tmp_path)
+    options = ("--logs", "%F.log", "--quiet", "--replace", "--to", target)
+    both = ("--referrers", "--not-found", "apart")
+    for given in (both, both):
+        done = run(str(DAY), *options, *given)
+        assert (done.returncode, done.stderr) == (0, b"")
+    for given, left in (((), ("referrers", "not_found")), (("--referrers",), ("not_found",)), (both, ())):
+        done = run(str(DAY), *options, *given)
+        assert done.returncode == 0
+        said = [
+            f"fasthits: warning: the table {table} keeps the rows of an earlier count of {DAY}, as this run has not "
+            f"filled it (run this again with {'--referrers' if table == 'referrers' else '--not-found apart'})"
+            for table in left
+        ]
+        assert done.stderr.decode().splitlines() == said
+    done = run(str(DAY + timedelta(1)), *options)
+    assert (done.returncode, done.stderr) == (0, b"")
