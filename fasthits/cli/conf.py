@@ -1,6 +1,7 @@
 """``fasthits conf``: configuration to paste."""
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import Annotated
@@ -12,6 +13,8 @@ from fasthits.errors import LogFileError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER
 
 KEPT = "/var/lib/fasthits/hits.db"
+PROGRAMS = "/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin"
+"""Where distributions put cronolog. Apache starts it by its absolute path."""
 
 
 def conf(
@@ -73,6 +76,7 @@ def conf(
         database=kept,
         servers=options,
         followed=os.path.abspath(NGINX_LOG if follow is None else follow),
+        cronolog=shutil.which("cronolog", path=PROGRAMS) or "",
         has_apache=follow is None,
     )
     echo("\n".join(texts(here)), end="")

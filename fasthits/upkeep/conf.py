@@ -12,6 +12,9 @@ from fasthits.rules.config import CONFIG
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
 NGINX_LOG = "/var/log/nginx/access.log"
+SHARED_FOLDER = "/var/log"
+"""The folder in which many programs have their logs."""
+CRONOLOG = "/usr/bin/cronolog"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Installation:
     """The options for memcached's servers; empty for the default server."""
     followed: str
     """The log file of nginx, or of another server that cannot pipe its log."""
+    cronolog: str
+    """The program cronolog, an absolute path; empty if this machine lacks it."""
     has_apache: bool
     """Whether Apache may run here, too."""
 
@@ -75,6 +80,12 @@ class Installation:
         return list(dict.fromkeys(name.rpartition("/")[0] or "/" for name in named))
 
     @property
+    def logs_among_others(self) -> list[str]:
+        """The PATTERNs of the logs in `SHARED_FOLDER`, with ``*`` for the date."""
+        named = dict.fromkeys([*(re.sub("%.", "*", pattern) for pattern in self.logs), f"{self.followed}*"])
+        return [each for each in named if each.rpartition("/")[0] == SHARED_FOLDER]
+
+    @property
     def database_folder(self) -> str:
         """The folder of the database. A rollup does not create it."""
         return os.path.dirname(self.database)
@@ -103,7 +114,20 @@ def texts(here: Installation) -> list[str]:
 def account(here: Installation) -> str:
     """Return the shell commands that create a user who may read the logs and write the database, and nothing else."""
     user = shlex.quote(here.user)
-    folders = " ".join(map(shlex.quote, here.log_folders))
+    loops = []
+    if folders := [shlex.quote(each) for each in here.log_folders if each != SHARED_FOLDER]:
+        loops.append(f"""\
+for folder in {" ".join(folders)}; do
+  [ ! -d "$folder" ] || setfacl -R -m u:{user}:rX,d:u:{user}:rX "$folder"
+done
+""")
+    if logs := ["*".join(part and shlex.quote(part) for part in each.split("*")) for each in here.logs_among_others]:
+        loops.append(f"""\
+# In {SHARED_FOLDER} the user may read only this log. logrotate keeps that if its `create` names no mode, as on Debian.
+for log in {" ".join(logs)}; do
+  [ ! -f "$log" ] || setfacl -m u:{user}:r "$log"
+done
+""")
     selinux = "# With SELinux (RHEL), Apache's loggers also need: setsebool -P httpd_can_network_memcache on\n"
     return f"""\
 # Once, as root: create a user that may only read the logs and write the database. It joins no group: Debian's adm may
@@ -112,10 +136,7 @@ def account(here: Installation) -> str:
 {selinux * here.has_apache}\
 id -u {user} >/dev/null 2>&1 || useradd --system --user-group --no-create-home -d / -s /usr/sbin/nologin {user}
 install -d -m 0750 -o {user} -g "$(id -gn {user})" {shlex.quote(here.database_folder)}
-for folder in {folders}; do
-  [ ! -d "$folder" ] || setfacl -R -m u:{user}:rX,d:u:{user}:rX "$folder"
-done
-"""
+{"".join(loops)}"""
 
 
 def rules() -> str:
@@ -132,10 +153,20 @@ def apache(here: Installation) -> str:
     purpose, keeping = "in addition to your CustomLog, which keeps the log for the rollup: this line counts live.", ""
     if here.uses_cronolog:
         purpose = "in addition to your CustomLog or instead of it: one line counts live, the other writes a file a day."
-        keeping = _log_to_pipe([_CRONOLOG, *here.logs], "combined") + "\n"
+        keeping = f"""\
+# The next line needs the program cronolog. Without it, Apache ends at a reload, although configtest says Syntax OK.
+{_log_to_pipe([here.cronolog, *here.logs], "combined")}
+"""
+        if not here.cronolog:
+            keeping = f"""\
+# cronolog is not installed on this machine. Without it, Apache ends at a reload, although configtest says Syntax OK.
+# So first install cronolog, then remove the # from the next line.
+#{_log_to_pipe([CRONOLOG, *here.logs], "combined")}
+"""
     return f"""\
 # Apache, {purpose}
-# If virtual hosts have their own CustomLog, they ignore these lines: write GlobalLog instead of CustomLog.
+# Put this into the virtual host of the site. If it is to count all virtual hosts, put it outside of them, and write
+# GlobalLog instead of CustomLog, because a virtual host that has its own CustomLog ignores a CustomLog outside.
 # If Python cannot start, the shell discards log lines, because Apache hangs when nobody reads its pipe.
 {_log_to_logger(here, "combined")}
 {keeping}"""
@@ -206,8 +237,9 @@ def nginx(here: Installation) -> str:
         rollup = (
             f" The nightly rollup for nginx, instead of the\n# command above:\n# {shlex.join(here.rollup(rotated))}"
         )
+    what = "nginx: a service that follows its log" if here.has_apache else f"A service that follows {here.followed}"
     return f"""\
-# nginx: a service that follows its log, also when logrotate rotates it.{rollup}
+# {what}, also when logrotate rotates it.{rollup}
 {units}"""
 
 
@@ -290,8 +322,6 @@ SECRET = "/etc/fasthits.env"
 PAGE = "http://127.0.0.1:8765/"
 FOLDER = "/stats/"
 """Where a proxy shows the page."""
-
-_CRONOLOG = "/usr/bin/cronolog"
 
 
 def _log_to_pipe(command: Sequence[str], log_format: str) -> str:

@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY
 from fasthits.live.keys import DEFAULT_SERVER, hit_key
+from fasthits.upkeep import conf as snippets
 from fasthits.upkeep.conf import choose_logs
 from tests.support.commands import fasthits, hit, write
 from tests.support.installation import Installation
@@ -49,6 +51,7 @@ def crontab_commands(text: str) -> list[str]:
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may become another user")
 def test_apache_counts_and_keeps_with_these_lines(place: Path, memcached: Memcached) -> None:
+    require_program("cronolog")
     pattern = f"{place}/my logs/%Y/%m/%d/access.log"
     lines = custom_logs(conf("--memcached", memcached.spec, "--logs", pattern, "--user", USER))
     assert len(lines) == 6
@@ -62,6 +65,30 @@ def test_apache_counts_and_keeps_with_these_lines(place: Path, memcached: Memcac
         apache.stop()
     assert Path(today.strftime(pattern)).read_bytes().count(b"GET /a.html") == 3
     assert "error" not in apache.error_log.lower().replace("error_log", "")
+
+
+def without_cronolog(**others: str) -> snippets.Installation:
+    """Return an installation on a machine that lacks cronolog."""
+    words = {"user": USER, "database": "/srv/hits.db", "followed": snippets.NGINX_LOG, "cronolog": "", **others}
+    return snippets.Installation(program=["/missing"], logs=[DEFAULT_LOGS], servers=[], has_apache=True, **words)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become another user")
+def test_apache_survives_a_reload_with_these_lines_if_cronolog_is_missing(place: Path) -> None:
+    """Apache ends at a reload if a piped program is missing, and its configtest does not notice."""
+    lines = snippets.apache(without_cronolog())
+    assert len(custom_logs(lines)) == 1
+    assert "\n# So first install cronolog, then remove the # from the next line.\n#CustomLog " in lines
+    extra = place / "extra.conf"
+    with Apache(place / "apache", [], extra=f"IncludeOptional {extra}*") as apache:
+        extra.write_text(lines)
+        apache.graceful()
+        assert apache.request("/a.html") == 200
+        missing = "/usr/bin/cronolog-that-is-missing"
+        extra.write_text(snippets.apache(without_cronolog(cronolog=missing)))
+        os.kill(apache.pid, signal.SIGUSR1)
+        apache.process.wait(60)  # type: ignore[union-attr]
+        assert f"unable to start piped log program '{missing}" in apache.error_log
 
 
 def test_the_nightly_rollup_and_the_compression_run_as_cron_would(place: Path) -> None:
@@ -155,6 +182,23 @@ def test_for_a_followed_log_no_part_is_for_apache(place: Path) -> None:
     assert f"for folder in {place}/nginx; do" in text
     (rollup,) = crontab_commands(conf("--follow", log, "--logs", f"{place}/other/*.log"))
     assert f" --logs '{place}/other/*.log' " in rollup
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may let another user read a log")
+def test_of_a_shared_folder_the_user_may_read_only_the_log(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HAProxy's log is in /var/log, as are the logs of all other programs."""
+    monkeypatch.setattr(snippets, "SHARED_FOLDER", f"{place}/log")
+    for name in ("haproxy.log", "haproxy.log.1", "auth.log"):
+        write(place / "log" / name, b"a line\n").chmod(0o640)
+    text = snippets.account(without_cronolog(followed=f"{place}/log/haproxy.log", database=f"{place}/kept/hits.db"))
+    subprocess.run(["/bin/sh", "-e", "-c", text], check=True)
+    become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--", "cat"]
+    may = {
+        log.name: subprocess.run([*become, log], capture_output=True, check=False).returncode == 0
+        for log in (place / "log").iterdir()
+    }
+    assert may == {"haproxy.log": True, "haproxy.log.1": True, "auth.log": False}
+    assert f"A service that follows {place}/log/haproxy.log, also" in conf("--follow", f"{place}/log/haproxy.log")
 
 
 def test_without_logs_the_logs_in_the_usual_places_are_rolled_up() -> None:
@@ -420,6 +464,7 @@ def test_tls_is_in_every_command_that_talks_to_memcached(place: Path) -> None:
 
 
 def test_every_program_has_an_absolute_path_and_python_is_isolated() -> None:
+    require_program("cronolog")
     text = conf()
     assert text.count(" -m fasthits ") == text.count(f"{sys.executable} -I -m fasthits ") > 3
     programs = re.findall(r'(?:Custom|Global)Log "\|(\S+) ', text)
@@ -427,6 +472,7 @@ def test_every_program_has_an_absolute_path_and_python_is_isolated() -> None:
 
 
 def test_the_manual_shows_apaches_lines() -> None:
+    require_program("cronolog")
     shown = custom_logs(re.sub("^    ", "", (PROJECT / "docs" / "live.md").read_text(), flags=re.MULTILINE))
     printed = custom_logs(conf("--logs", DEFAULT_LOGS, "--memcached", DEFAULT_SERVER))
     assert shown == [line.replace(sys.executable, "/opt/fasthits/bin/python") for line in printed[:2]]
