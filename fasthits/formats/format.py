@@ -51,8 +51,11 @@ class Format(Record, uncompared=("text", "others")):
         *otherwise* is another remedy.
         """
         if self.parts and not self.field(kind) and not (kind == "vhost" and self.absolute):
-            hint = f"add {HINTS[kind]}" + f"; {otherwise}" * bool(otherwise)
-            raise UsageError(f"{option} needs a log format with the {WORDS[kind]}", self.text, hint)
+            pasted = self.name in PASTED
+            hint = f"add {HINTS[kind]}" if pasted else f"let the server log it, in Apache or nginx as {HINTS[kind]}"
+            hint += f"; {otherwise}" * bool(otherwise)
+            failed = f"{option} needs a log format with the {WORDS[kind]}"
+            raise UsageError(failed, self.text if pasted else self.name, hint)
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
@@ -138,6 +141,9 @@ HINTS = {
     "user_agent": '"%{User-Agent}i" or "$http_user_agent"',
     "vhost": "%v or $server_name",
 }
+
+PASTED = ("apache", "nginx", "envoy")
+"""The names of formats that `parse_format` reads. All others are in `fasthits formats`."""
 
 NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
 """Fields that a line must have if its format has them. The parts after the last of these may be missing."""

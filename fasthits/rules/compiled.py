@@ -80,7 +80,7 @@ class CompiledRules:
         if rules.not_found == "apart":
             yield Need("status", "--not-found apart")
         if "bots" in rules.pages:
-            yield Need("user_agent", "--pages", "--pages --bots count counts bots, too")
+            yield Need("user_agent", "--pages", "to count bots, too: --bots count")
         for option, given in (
             ("--exclude-bots", rules.bots == "exclude"),
             ("--bots apart", rules.bots == "apart"),

@@ -132,4 +132,4 @@ def test_a_logger_says_once_which_field_pages_needs(memcached: Memcached, start_
     assert logger.finish() == 0
     (said,) = logger.stderr.splitlines()
     assert said.startswith("fasthits: --pages needs a log format with the user agent: ")
-    assert '(add "%{User-Agent}i" or "$http_user_agent"; --pages --bots count counts bots, too)' in said
+    assert '"%{User-Agent}i" or "$http_user_agent"; to count bots, too: --bots count)' in said

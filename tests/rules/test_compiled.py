@@ -196,8 +196,8 @@ def test_a_pipe_without_a_newline_is_not_kept_in_memory_forever() -> None:
         (Rules(format='%t "%r"', statuses=frozenset([200])), "--status needs a log format with the status: "),
         (
             make_rules({"pages": True, "format": "common"}),
-            '--pages needs a log format with the user agent: %h %l %u %t "%r" %>s %O (add "%{User-Agent}i" or '
-            '"$http_user_agent"; --pages --bots count counts bots, too)',
+            "--pages needs a log format with the user agent: common (let the server log it, in Apache or nginx as "
+            '"%{User-Agent}i" or "$http_user_agent"; to count bots, too: --bots count)',
         ),
         (
             make_rules({"pages": True, "format": '%t "%r" "%{User-Agent}i"'}),

@@ -10,7 +10,7 @@ from fasthits._parse import HitTable, parse_lines
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
-from fasthits.errors import LogFileError, StoreError
+from fasthits.errors import LogFileError, StoreError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
 from fasthits.rules.guidance import lacking, left_out, main_reason, shown
@@ -81,7 +81,10 @@ def parsed(setup: Setup, today: date) -> str:
         also = f"; write it into {CONFIG}, too" if "--" in advice.remedy else ""
         remedy = f"{advice.remedy}{also}; fasthits explain {log_file.name} says more"
         raise Finding(f"{text}{log_file.name}:{number}: {shown(line, SHOWN_CHARACTERS)}", remedy)
-    compiled.check(log_format)
+    try:
+        compiled.check(log_format)
+    except UsageError as error:
+        raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
     rejected = Counter[str]()
     compiled.finish(hit_table, rejected)
     filtered = Counter(hit_table.filtered) + rejected

@@ -73,7 +73,11 @@ def test_every_format_is_recognised_and_that_of_the_configuration_too(
         ),
         (b"<html>\n" * 10, "", "this looks like an HTML or XML page: "),
         (access_line("/a"), 'format = "json"', "the line is not json: it can be read as combined: "),
-        (access_line("/a"), "by-host = true", "--by-host needs a log format with the virtual host"),
+        (
+            access_line("/a"),
+            "by-host = true",
+            "--by-host needs a log format with the virtual host: combined -> let the server log it, in Apache",
+        ),
         (b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n', "exclude-bots = true", "--exclude-bots needs"),
     ],
 )
