@@ -95,7 +95,9 @@ def serve(
         hint = "a token is one line of UTF-8 text, without blanks around it and without a byte order mark"
         raise UsageError("not a token", token_file or "--token or FASTHITS_TOKEN", hint)
     if secret is not None and public:
-        raise UsageError("choose one of these", "a token, --public", "--public-badges shows badges beside a token")
+        raise UsageError(
+            "choose one of these", "a token, --public", "with a token, --public-badges shows badges to everybody"
+        )
     if not (is_loopback(host) or secret or public):
         raise UsageError("others could read the numbers", host, "add --token-file FILE, or --public if they may")
     if site is not None and not re.fullmatch(r"https?://[^\s/?#@]+/?", site):

@@ -32,6 +32,8 @@ ANSWER_BYTES = 1 << 26
 PROBE_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 """The least time between two attempts to connect to the same server."""
+REACH = "start memcached, or correct its address"
+"""What to do if nothing can be reached at an address."""
 PROBE_AGAIN_SECONDS = 60.0
 
 KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
@@ -209,7 +211,7 @@ class Connector:
         try:
             places = _places(self.server)
         except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
-            self._failure = MemcachedError("cannot reach memcached", self.server, reason_of(error))
+            self._failure = MemcachedError("cannot reach memcached", self.server, f"{reason_of(error)}; {REACH}")
             raise self._failure from error
         for place in places:
             try:
@@ -224,7 +226,7 @@ class Connector:
             reasons = {name: reason_of(error) for name, error in failures.items()}
             same = len(set(reasons.values())) == 1
             text = next(iter(reasons.values())) if same else ", ".join(": ".join(each) for each in reasons.items())
-            self._failure = MemcachedError("cannot reach memcached", self.server, text)
+            self._failure = MemcachedError("cannot reach memcached", self.server, f"{text}; {REACH}")
         raise self._failure
 
     def _connect_to(self, place: "_Place") -> Channel:

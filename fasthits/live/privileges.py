@@ -15,7 +15,9 @@ def become(user: str) -> None:
     try:
         account = pwd.getpwnam(user)
     except (KeyError, ValueError) as error:
-        raise UsageError("no such user", repr(user), "name another with --user") from error
+        raise UsageError(
+            "no such user", repr(user), "name another with --user, or create it as fasthits conf prints"
+        ) from error
     if os.getresuid() == (account.pw_uid,) * 3 and os.geteuid() != 0:
         return
     try:

@@ -70,7 +70,7 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
     """
     files = logfiles.find(name)
     if not files:
-        raise LogFileError("no such log file", name)
+        raise LogFileError("no such log file", name, "name a log file, or - for standard input")
     log_format, blocks = open_log(files[0], compiled)
     explainer = _Explainer(compiled, log_format, day)
     left, seen, number = set(numbers), set[str](), 0
@@ -87,7 +87,7 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
         if numbers and not left:
             return
     if left:
-        raise LogFileError(f"log file has no line {min(left)}", name)
+        raise LogFileError(f"log file has no line {min(left)}", name, f"it has {counted(number, 'line')}")
     if not number:
         raise LogFileError("log file is empty", name)
     if seen == {MALFORMED} and not numbers:

@@ -198,7 +198,8 @@ def test_a_group_of_options_has_a_heading_and_numbers_have_their_range() -> None
 
 
 CHECK = "log --check --memcached 127.0.0.1:1"
-UNREACHED = "fasthits: warning: cannot reach memcached: 127.0.0.1:1 (Connection refused); hits wait until it answers\n"
+REFUSED = "cannot reach memcached: 127.0.0.1:1 (Connection refused; start memcached, or correct its address)"
+UNREACHED = f"fasthits: warning: {REFUSED}; hits wait until it answers\n"
 SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
 
 
@@ -215,7 +216,7 @@ SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
         ),
         (f"{CHECK} >&-", 1, f"{UNREACHED}fasthits: cannot write: standard output (Bad file descriptor)\n"),
         (f"{CHECK} >/dev/full", 1, f"{UNREACHED}fasthits: cannot write: standard output (No space left on device)\n"),
-        ("top --memcached 127.0.0.1:1 <&-", 1, "fasthits: cannot reach memcached: 127.0.0.1:1 (Connection refused)\n"),
+        ("top --memcached 127.0.0.1:1 <&-", 1, f"fasthits: {REFUSED}\n"),
         ("--version >&-", 1, "fasthits: cannot write: standard output (Bad file descriptor)\n"),
         ("rollup 2026-03-12 --logs - --to - 2>&-", 0, ""),
         ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>/dev/full", 0, ""),

@@ -400,7 +400,7 @@ def test_a_file_that_is_not_a_database_is_reported_in_one_line(command: tuple[st
     for name, message in (
         (
             "none.db",
-            "fasthits: no such database: none.db (make it with fasthits rollup, or name another with --database)",
+            "fasthits: no such database: none.db (fasthits rollup makes it; --database or FASTHITS_TO names another)",
         ),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database; name another file)"),
         ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits; fill it: fasthits rollup)"),
@@ -451,7 +451,7 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         ("s3://me:secret@logs/hits.db", "a database in a store cannot be read: s3://***@logs/hits.db (copy it to"),
         ("mysql://me:secret@db/hits", "no database that fasthits knows: mysql://***@db/hits (name SQLite's file, such"),
         ("sqlite:///hits.db", "no database that fasthits knows: sqlite:///hits.db (name SQLite's file, such"),
-        ("folder", "no such database: folder (make it with fasthits rollup, or name another with --database)"),
+        ("folder", "no such database: folder (fasthits rollup makes it; --database or FASTHITS_TO names another)"),
     ],
 )
 def test_a_target_that_cannot_be_read_is_reported_with_what_can_be_done(name: str, told: str, tmp_path: Path) -> None:

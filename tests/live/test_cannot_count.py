@@ -316,7 +316,10 @@ def test_nothing_is_counted_as_root_if_the_user_does_not_exist(
     logger.write(LINES)
     logger.wait_until_read()
     assert logger.finish() == 2
-    assert "no such user: 'nobody-has-this-name' (name another with --user)" in logger.stderr
+    assert (
+        "no such user: 'nobody-has-this-name' (name another with --user, or create it as fasthits conf prints)"
+        in logger.stderr
+    )
     assert memcached.counters() == {}
 
 

@@ -233,7 +233,9 @@ def test_each_address_of_a_name_is_tried(
 def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
     spec = f"counters:{closed_port()}"
     done = with_hosts(hosts, "today", "/a", "--memcached", spec)
-    assert done.stderr.decode() == f"fasthits: cannot reach memcached: {spec} (Connection refused)\n"
+    said = done.stderr.decode()
+    remedy = "start memcached, or correct its address"
+    assert said == f"fasthits: cannot reach memcached: {spec} (Connection refused; {remedy})\n"
 
 
 def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:

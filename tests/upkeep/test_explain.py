@@ -151,8 +151,8 @@ def test_where_reading_stops_is_reported(name: str, log_format: str, line: bytes
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["no.log"], 1, "no such log file: no.log"),
-        (["access.log", "7"], 1, "log file has no line 7: access.log"),
+        (["no.log"], 1, "no such log file: no.log (name a log file, or - for standard input)"),
+        (["access.log", "7"], 1, "log file has no line 7: access.log (it has "),
         (["access.log", "0"], 2, ""),
         (["access.log", "--by-host"], 2, "--by-host needs a log format with the virtual host"),
         (["access.log", "--date", "x"], 2, "not a DATE"),

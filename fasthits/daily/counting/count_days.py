@@ -248,7 +248,9 @@ def _all_files(
     found: list[LogFile] = []
     for pattern in patterns:
         if pattern != logfiles.STDIN and has_date(pattern):
-            raise UsageError("PATTERN has a date, but no days are given", pattern, "say which days to count")
+            raise UsageError(
+                "PATTERN has a date, but no days are given", pattern, "say which days to count: days='yesterday'"
+            )
         files = logfiles.find(pattern.replace("%%", "%"))
         if not files:
             raise LogFileError("no such log file", pattern)

@@ -41,7 +41,7 @@ def choose_logs(days: Sequence[date], root: str = "") -> Patterns:
     found = find_usual_logs(root)
     if not found:
         hint = "name yours with --logs PATTERN or FASTHITS_LOGS; this user must be able to read it"
-        raise LogFileError("no log in the usual places", ", ".join([DEFAULT_LOGS, *USUAL_LOGS]), hint)
+        raise LogFileError("no log with lines in the usual places", ", ".join([DEFAULT_LOGS, *USUAL_LOGS]), hint)
     if len(found) > 1:
         bound = earliest_start(days[0])
         found = [pattern for pattern in found if _last_written(pattern) >= bound] or found

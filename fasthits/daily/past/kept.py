@@ -110,7 +110,9 @@ class Kept:
     def check_host(self, host: str | None) -> None:
         """Raise UsageError if a host is given, but the table does not tell hosts apart."""
         if host is not None and not self.has_hosts:
-            raise UsageError("the database has no hosts", host, "fill it with fasthits rollup --by-host")
+            raise UsageError(
+                "the database has no hosts", host, "a new database gets them from fasthits rollup --by-host"
+            )
 
     def days_of(self, days: Range) -> list[str]:
         """Return the kept days of a range."""

@@ -67,7 +67,7 @@ def reading(file: Path, lock_seconds: float = READ_LOCK_SECONDS) -> Iterator[sql
     A CSV file of a rollup is read into a temporary database, which takes 3 s for a million rows.
     """
     if not file.is_file():
-        raise TableError("no such database", file, "make it with fasthits rollup, or name another with --database")
+        raise TableError("no such database", file, "fasthits rollup makes it; --database or FASTHITS_TO names another")
     with as_table_error("cannot read database", file):
         path = _own_file(file)
         found = _load_csv(path) if file.suffix.lower() == ".csv" else _open_to_read(path, lock_seconds)

@@ -7,6 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from fasthits.errors import MemcachedError
+from fasthits.live.connections import REACH
 from fasthits.live.keys import hit_key
 from fasthits.live.memcached import CounterStore, read_as_django, server_stats, server_version
 from fasthits.upkeep.doctor.verdicts import Finding, Verdict
@@ -36,7 +37,7 @@ def reach(server: str) -> str:
     except MemcachedError as error:
         remedy = REMEDIES.get(error.failed)
         if remedy or not error.hint:
-            raise Finding(str(error), remedy or START) from error
+            raise Finding(str(error).replace(f"; {REACH}", ""), remedy or START) from error
         raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
     seconds = []
     for _ in range(ROUND_TRIPS):

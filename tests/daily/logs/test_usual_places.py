@@ -52,7 +52,9 @@ def test_without_logs_it_is_an_error_if_several_or_no_usual_places_have_logs(tmp
     (tmp_path / "var").mkdir()
     done = without_logs(tmp_path / "var", "rollup")
     assert done.returncode == 1
-    assert done.stderr.startswith(b"fasthits: no log in the usual places: /var/log/apache2/%Y/%m/%d/access.log, ")
+    assert done.stderr.startswith(
+        b"fasthits: no log with lines in the usual places: /var/log/apache2/%Y/%m/%d/access.log, "
+    )
     noon = midnight(YESTERDAY) + timedelta(hours=12)
     for place in ("nginx/access.log", "apache2/access.log"):
         write(tmp_path / "var" / place, line("/a", noon))
