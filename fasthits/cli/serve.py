@@ -67,7 +67,7 @@ def serve(
         fasthits serve --database /var/lib/fasthits/hits.db --port 8080
         fasthits serve --host 0.0.0.0 --token-file /etc/fasthits.token
 
-    Runs until Ctrl-C. Also serves a JSON interface (/openapi.json), a view counter as a picture
+    Runs until Ctrl-C. Also serves a JSON interface (/openapi.json), a picture with the views of a page
     (/badge.svg?path=/about.html), and /metrics for Prometheus. Never writes to the database. Needs the extra `web`: pip
     install 'fasthits[web]'.
     """

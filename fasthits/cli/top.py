@@ -55,12 +55,10 @@ q, Ctrl-C          quit
 def top(
     servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
-    once: Annotated[bool, Option("--once", help="Print one table and exit, as without a terminal.")] = False,
+    once: Annotated[bool, Option("--once", help="Print the numbers once, and exit, as without a terminal.")] = False,
     limit: Annotated[
         int,
-        Option(
-            metavar="N", min=1, max=10_000, help="Number of paths in a printed table. A screen shows as many as fit."
-        ),
+        Option(metavar="N", min=1, max=10_000, help="Number of paths to print. A screen shows as many as fit."),
     ] = 20,
     as_json: AsJson = False,
 ) -> None:

@@ -175,7 +175,7 @@ def apache(here: Installation) -> str:
 def apache_short(here: Installation) -> str:
     """Return Apache's line with a short format that has only the fields that counting needs."""
     return f"""\
-# Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
+# Apache, instead of the first line above (with both, each hit counts twice): a shorter line that counts live.
 # Addresses and referers then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only a path or a
 # user agent of that length makes such a line.
 LogFormat "%t \\"%r\\" %>s %b \\"-\\" \\"%{{User-Agent}}i\\"" fasthits

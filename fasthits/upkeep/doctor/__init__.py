@@ -24,7 +24,7 @@ def examine(setup: Setup, today: date) -> Iterator[Check]:
     if other:
         yield look("program", partial(machine.program, setup), "")
     named = f"chmod a+r {setup.config}; fasthits doctor --config FILE names another"
-    yield look("configuration", partial(machine.configuration, setup), f"mend the file or its permissions: {named}")
+    yield look("config file", partial(machine.config_file, setup), f"mend the file or its permissions: {named}")
     reachable = True
     for each in setup.servers:
         reached = look(f"memcached {each}", partial(server.reach, each), server.START)

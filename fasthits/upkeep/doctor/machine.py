@@ -1,4 +1,4 @@
-"""Checks of this machine: the user, the configuration, the database and its disk, the pipes."""
+"""Checks of this machine: the user, the config file, the database and its disk, the pipes."""
 
 import os
 import pwd
@@ -69,8 +69,8 @@ def program(setup: Setup) -> str:
     return f"{setup.user} can run {sys.executable}"
 
 
-def configuration(setup: Setup) -> str:
-    """Say that the configuration can be read."""
+def config_file(setup: Setup) -> str:
+    """Say that the config file can be read."""
     read_rules(setup.given, setup.config)
     return f"{setup.config} can be read" if setup.config else "no file, and none is needed"
 

@@ -52,14 +52,14 @@ class Setup:
     given: Mapping[str, object] = field(default_factory=dict)
     """The options that are rules, by name."""
     config: Path | None = None
-    """The configuration file, if there is one."""
+    """The config file, if there is one."""
     django_settings: str | None = None
     user: str | None = None
     """The user who will count and roll up: checks of files run as this user."""
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules; the default rules if the configuration cannot be read. Another check reports that."""
+        """The rules; the default rules if the config file cannot be read. Another check reports that."""
         try:
             return read_rules(self.given, self.config)
         except FasthitsError:

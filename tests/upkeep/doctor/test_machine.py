@@ -23,7 +23,7 @@ def test_a_good_setup_is_ok_in_every_line(folder: Path, shared: Memcached) -> No
     assert list(said.checks) == [
         "user",
         *(["program"] if IS_ROOT and OTHERS_MAY_RUN_PYTHON else []),
-        *("configuration", "memcached", "evictions", "counters are ints"),
+        *("config file", "memcached", "evictions", "counters are ints"),
         *("loggers", "warnings", "log is counted"),
         *(
             "yesterday's log",
@@ -132,16 +132,16 @@ def test_a_configuration_that_cannot_be_used_is_reported(
     if text:
         write(folder / "rules.toml", text)
     failed = run_doctor(folder, shared.spec, "--config", f"{folder}/rules.toml").failed()
-    assert told in failed["configuration"]
-    assert "-> mend the file or its permissions: chmod a+r" in failed["configuration"]
+    assert told in failed["config file"]
+    assert "-> mend the file or its permissions: chmod a+r" in failed["config file"]
 
 
 @AS_ROOT
 def test_a_configuration_that_the_user_may_not_read_is_reported(folder: Path, shared: Memcached) -> None:
     write(folder / "rules.toml", b"fold-slash = true\n").chmod(0o600)
     args = (folder, shared.spec, "--config", f"{folder}/rules.toml")
-    assert "Permission denied" in run_doctor(*args, "--user", "www-data").failed()["configuration"]
-    assert "configuration" not in run_doctor(*args).failed()
+    assert "Permission denied" in run_doctor(*args, "--user", "www-data").failed()["config file"]
+    assert "config file" not in run_doctor(*args).failed()
 
 
 @AS_ROOT
