@@ -40,7 +40,7 @@ fi
 
 rm -rf demo && mkdir demo
 
-say "What counts, for all commands: views of pages by readers, no styles, errors or bots. On a server: /etc/fasthits.toml."
+say "What counts, for all commands: page views by people, no styles, errors or bots. On a server: /etc/fasthits.toml."
 run "echo 'pages = true' > demo/fasthits.toml"
 run "export FASTHITS_CONFIG=demo/fasthits.toml"
 
@@ -67,7 +67,7 @@ run "fasthits today $(sed -n '2,4s/^[^,]*,\([^,]*\),.*$/\1/p' demo/hits.csv | tr
 
 run "fasthits top --once --limit 5"
 
-say "With Apache it is one line of its configuration, and the numbers rise while people read:"
-echo "CustomLog \"|$(command -v fasthits) log --user www-data\" combined"
+say "On a server, this prints the lines for Apache, nginx, cron and systemd. Then the numbers rise while people read:"
+echo "$ fasthits conf"
 
 say "All this as a page, in a browser: make page"

@@ -130,8 +130,8 @@ INTRODUCTION = f"""\
 <!-- made by python -m benchmarks.report -->
 # Speed
 
-How long a day's log takes, from the start of the command to its end. Beside fasthits stand programs that only read the
-log, and programs that count it, too.
+How long a day's log takes, from the start of the command to its end. The tables compare fasthits with programs that
+only read the log, and with programs that also count it.
 
 ![Seconds for a day of 1 GB, on a log scale]({PICTURE.name})
 
@@ -147,7 +147,7 @@ END = """\
 
 - **A rollup of 100 lines** takes 320 million instructions (callgrind): Python itself 37, the start of the compiled core
   28, most of it for `inspect`, which Cython imports for the stable ABI, other imports more than half, the formats and
-  their detection a tenth. On a disk, two fsyncs come on top: the new rows, and the name of their file.
+  their detection a tenth. A disk adds two fsyncs: of the new rows, and of the name of their file.
 - **A day of 1 GB to CSV, two threads** (profile on 2 cores of a Xeon, 0.38 s): the start takes a fifth of it, 77 ms, of
   which Python itself takes 12, imports about 45, the log formats 14. Writing 50,000 rows takes 25 ms. The rest is
   counting, which both cores do at once.
@@ -164,7 +164,7 @@ END = """\
 ## To repeat it
 
     make bench                                          all parts; twenty minutes, and the first time the logs are made
-    make bench BENCH='4GB'                              4 GB alone
+    make bench BENCH='4GB'                              only 4 GB
     make bench BENCH='distinct --rows distinct-sqlite'  some rows; this changes no page
 
 The records, with all commands, are in `benchmarks/results/`. `corpus.py`, `distinct.py` and `year.py`

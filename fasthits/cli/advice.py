@@ -63,7 +63,7 @@ MISSING = {
 }
 """What to type if a command has too few arguments."""
 
-SURPLUS = {"conf": "fasthits conf alone prints the lines for Apache and for nginx"}
+SURPLUS = {"conf": "type only fasthits conf: it prints the lines for Apache and for nginx"}
 """What to say if a command has too many arguments that look like nothing known."""
 
 

@@ -107,7 +107,7 @@ def rollup(
             metavar="FOLDER",
             help="Where the workers keep rows until the end of the run: a folder that all machines share, or an "
             "address such as s3://logs/scratch.",
-            show_default="beside TARGET",
+            show_default="the folder of TARGET",
             rich_help_panel=CLUSTER_PANEL,
         ),
     ] = None,

@@ -45,7 +45,7 @@ _STARTS = (
     (b"7z\xbc\xaf\x27\x1c", Packing("7z", "7z archive", "7z x {} -oFOLDER")),
     (b"Rar!\x1a\x07", Packing("rar", "rar archive", "unrar x {} FOLDER/")),
 )
-CR_ENDS = Packing("cr", "text whose lines end with CR alone")
+CR_ENDS = Packing("cr", "text whose lines end with CR only")
 """As classic Mac OS and some exports write text."""
 _BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh9`: a block, or the end of a stream without a block."""

@@ -74,7 +74,7 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     if not line.strip():
         return Advice(["the lines are blank"], "name the access log")
     if b"\r" in line.strip(b"\r") and detect(line.strip(b"\r").split(b"\r")[:LINES_OF_A_LINE]):
-        return Advice(["the lines end with CR alone, so they are one line"], "tr '\\r' '\\n' <LOGFILE >NEWFILE")
+        return Advice(["the lines end with CR only, so they are one line"], "tr '\\r' '\\n' <LOGFILE >NEWFILE")
     if re.match(_OF_W3C_WITHOUT_DATE, line):
         told = "the line looks like one of W3C's format, but the #Fields: line before it has no column date"
         return Advice([told], "let IIS write the date: IIS Manager, Logging, Select Fields")

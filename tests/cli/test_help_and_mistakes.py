@@ -126,7 +126,7 @@ def test_a_mistake_in_the_arguments_is_an_error_with_exit_code_2(arguments: list
         (["log", "access.log"], "name a log file with --follow access.log"),
         (["log", "--host", "localhost"], "did you mean --memcached?"),
         (["log", "--format", "nginx"], "did you mean combined or json or ltsv?"),
-        (["conf", "nginx"], "fasthits conf alone prints the lines for Apache and for nginx"),
+        (["conf", "nginx"], "type only fasthits conf: it prints the lines for Apache and for nginx"),
         (["serve", "hits.db"], "name the database with --database hits.db"),
         (["report", "--output", "a.html"], "did you mean --to?"),
         (["report", "--db", "hits.db"], "did you mean --database?"),

@@ -230,7 +230,7 @@ def test_explain_path_shows_object_view_and_counter(objects: dict[str, Any], cou
     told = explained("/press/7/", "/press/none/", "/error/")
     assert "because  RESOLVER returns it\n" in told
     assert "because  LookupError: no such page \\x1b[31m\n" in told
-    assert told.endswith("these hits count for no object (1)\n")
+    assert told.endswith("hits of a path without an object are not saved (1)\n")
 
 
 @pytest.mark.parametrize("path", ["http://[::1", "//[", "/press/\udcff/", "http://[x]/press/a/"])

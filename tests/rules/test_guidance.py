@@ -281,7 +281,7 @@ def test_the_message_about_lines_that_end_with_cr_has_a_command() -> None:
         b'{"request":"GET /a","ts":1}',
     ):
         advice = why_unreadable((line + b"\r") * 3, Rules())
-        assert str(advice) == r"the lines end with CR alone, so they are one line (tr '\r' '\n' <LOGFILE >NEWFILE)"
+        assert str(advice) == r"the lines end with CR only, so they are one line (tr '\r' '\n' <LOGFILE >NEWFILE)"
 
 
 def test_a_w3c_line_without_named_columns_is_explained() -> None:

@@ -69,7 +69,7 @@ def test_every_format_is_recognised_and_that_of_the_configuration_too(
         (
             access_line("/a").replace(b"\n", b"\r") * 10 + b"\n",
             "",
-            "1 of the first 1 lines cannot be read: the lines end with CR alone, so they are one line: ",
+            "1 of the first 1 lines cannot be read: the lines end with CR only, so they are one line: ",
         ),
         (b"<html>\n" * 10, "", "this looks like an HTML or XML page: "),
         (access_line("/a"), 'format = "json"', "the line is not json: it can be read as combined: "),

@@ -41,7 +41,7 @@ class Command(HitsCommand):
             for name, text in lines.items():
                 self.stdout.write(f"{name:<8} {printable(text)}")
         if not found:
-            raise CommandError("these hits count for no object", returncode=1)
+            raise CommandError("hits of a path without an object are not saved", returncode=1)
 
     def _today(self, path: bytes) -> str:
         views = live.read_today([path])[path]
