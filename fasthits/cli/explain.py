@@ -42,6 +42,7 @@ def explain(
     from datetime import date
 
     from fasthits.rules.compiled import CompiledRules
+    from fasthits.rules.guidance import shown
     from fasthits.upkeep import explain as library
 
     only = parse_day(day, date.today()) if day else None
@@ -49,6 +50,6 @@ def explain(
         echo(f"{printable(log_file)}:{each.number}: {each.bucket}: {printable(each.why)} ({each.log_format.name})")
         width = max((len(name) for name, _ in each.fields), default=0)
         for name, text in [("", each.line)] if not each.fields else each.fields:
-            echo(f"    {name:{width}}  {printable(text.decode('utf-8', 'backslashreplace'))}")
+            echo(f"    {name:{width}}  {shown(text)}")
         for line in each.advice:
             echo(f"    {line}")

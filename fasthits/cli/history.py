@@ -212,7 +212,7 @@ def _pages(path: str, host: str | None) -> "Pages":
         raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
     kept = as_kept(path)
     if kept.endswith("*") and not kept.endswith("/*"):
-        raise UsageError("not a section", repr(path), f"a section ends in /*: '{kept.rpartition('/')[0]}/*'")
+        raise UsageError("not a section", repr(path), f"a section ends in /*: '{kept.rstrip('*/')}/*'")
     return Pages(prefix=kept[:-1], host=host) if kept.endswith("*") else Pages(kept, host=host)
 
 

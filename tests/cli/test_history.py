@@ -79,7 +79,7 @@ def test_a_section_is_the_sum_of_its_paths(database: Path) -> None:
     document = json.loads(run(database, "most-read", "/caf*", "--days", "1", "--json"))
     assert [each["path"] for each in document["paths"]] == [r"/caf\xe9"]
     done = fasthits("history", "/caf*", "--database", database)
-    assert (done.returncode, done.stderr) == (2, b"fasthits: not a section: '/caf*' (a section ends in /*: '/*')\n")
+    assert (done.returncode, done.stderr) == (2, b"fasthits: not a section: '/caf*' (a section ends in /*: '/caf/*')\n")
 
 
 @pytest.fixture(scope="module")

@@ -148,6 +148,14 @@ def test_where_reading_stops_is_reported(name: str, log_format: str, line: bytes
     assert bool(said) == bool(stopped)
 
 
+def test_a_long_line_is_cut(tmp_path: Path) -> None:
+    """A file that is not a log, such as a database, can be a single line."""
+    write(tmp_path / "access.log", b"x" * 10_000 + b"\n" + hit("/" + "a" * 10_000))
+    done = fasthits("explain", "access.log", cwd=tmp_path)
+    assert b"x ... (10,000 bytes)\n" in done.stdout
+    assert b"a ... (10,001 bytes)\n" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
