@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from fasthits._parse import EXAMPLES, HitTable, rows_of_piece
+from fasthits._parse import EXAMPLES, HitTable, LineRules, rows_of_piece
 from fasthits.daily.counting.count_days import count_days
 from fasthits.daily.counting.max_memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
 from fasthits.daily.counting.overflow import BoundedRows
