@@ -5,13 +5,14 @@ Without this, a logger with the wrong format or rules would count nothing and sa
 
 from collections import deque
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable, parse_lines
 from fasthits.live.backlog import FreshBacklog
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.guidance import BAD_SHARE, lacking, left_out, main_reason, shown
+from fasthits.rules.guidance import BAD_SHARE, LOOKED_AT_LINES, lacking, left_out, main_reason, shown
 from fasthits.rules.intake import Intake
 from fasthits.rules.unreadable import why_unreadable
 
@@ -58,6 +59,7 @@ class Misfits:
         self._rules = compiled.rules
         self._before = deque([_Seen(0, 0, 0)], LOOKS)
         self._has_told = False
+        self._has_fields = False
         self.at = float("inf")
         """The time of the next look, on the monotonic clock; infinite while there are no new lines."""
 
@@ -91,12 +93,16 @@ class Misfits:
         return Misfit("filtered", f"{what}: {left_out(reason, self._compiled, [sample])}")
 
     def _look_at_fields(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
-        """Return which field that the rules need is missing: once."""
-        if self._has_told or not intake.log_format or not self._compiled.may_lack(intake.log_format):
+        """Return which field that the rules need is missing: once, and only if no block before had it. A single client
+        can send many requests without a user agent.
+        """
+        if self._has_told or self._has_fields or not intake.log_format:
             return None
-        lines = parse_lines(_whole_lines(block), self._compiled.field_rules(intake.log_format))
+        parsed = parse_lines(_whole_lines(block), self._compiled.field_rules(intake.log_format))
+        lines = [line for line in islice(parsed, LOOKED_AT_LINES) if line]
         advice = lacking(self._compiled, intake.log_format, lines)
         self._has_told = advice is not None
+        self._has_fields = advice is None and len(lines) >= ENOUGH_LINES
         return Misfit("format", str(advice)) if advice else None
 
     def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:

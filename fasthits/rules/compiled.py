@@ -92,13 +92,6 @@ class CompiledRules:
         if self.keepers:
             yield Need("referer", "--referrers")
 
-    def may_lack(self, log_format: Format) -> bool:
-        """Tell whether lines of a log of *log_format* may lack a field that the rules need, although the format has it.
-
-        `check` knows it for a format that was detected, unless each line names its fields.
-        """
-        return bool(self.log_format or log_format.names or not log_format.parts) and any(self.needs())
-
     def checked(self, log_format: Format | None) -> Format:
         """Return *log_format*, or ASSUMED for None. Raises UsageError if it lacks a field that a rule needs."""
         if log_format:

@@ -127,8 +127,6 @@ def lacking(compiled: CompiledRules, log_format: Format, lines: Iterable[ParsedL
 
     Nothing else would show it: without user agents nobody is a bot, and without hosts all paths are of one host.
     """
-    if not compiled.may_lack(log_format):
-        return None
     some = [line for line in islice(lines, LOOKED_AT_LINES) if line and (line.target or b"/").startswith(b"/")]
     if len(some) < ENOUGH_LINES:
         return None
@@ -136,17 +134,20 @@ def lacking(compiled: CompiledRules, log_format: Format, lines: Iterable[ParsedL
     for kind, option, _ in compiled.needs():
         if kind == "status" or (kind == "referer" and by_name):  # `left_out` tells it; clients may have sent none
             continue
-        if all(getattr(line, kind) is None for line in some):
+        missing = (None,) if kind == "referer" or by_name else (None, b"-")  # Traefik writes - for each user agent
+        if all(getattr(line, kind) in missing for line in some):
             told = f"{option} needs the {WORDS[kind]}, which the first {len(some):,} lines do not have"
-            return Advice([told], _how_to_log(kind, log_format))
+            return Advice([told], _how_to_log(kind, compiled, log_format))
     return None
 
 
-def _how_to_log(kind: Kind, log_format: Format) -> str:
+def _how_to_log(kind: Kind, compiled: CompiledRules, log_format: Format) -> str:
     if log_format == JSON:
         return f"name its field: --json-fields {kind}=NAME"
     if log_format.names:
         return f"let the server log it as {next(name for name, of in log_format.names if of == kind).decode()}"
+    if not compiled.log_format and kind == "user_agent":
+        return "let the server log it; Traefik does so with accessLog.fields.headers.names.User-Agent=keep"
     return f"leave --format out, or add {HINTS[kind]} to the log format"
 
 

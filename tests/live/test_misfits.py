@@ -154,6 +154,19 @@ def test_lines_without_a_field_that_the_rules_need_are_reported_once(start: Star
     eventually(lambda: memcached.warnings() == {"format": 1}, what="the warning is published")
 
 
+def test_user_agents_are_missed_only_if_no_line_had_one(start: StartLogger) -> None:
+    without = access_line("/a").rpartition(b' "')[0] + b' "-"\n'
+    quiet = start("--exclude-bots", tell=TELL)
+    quiet.write(access_line("/a") * 40)
+    assert said_after_looking_at(quiet, 40) == []
+    quiet.write(without * 40)  # one client that sends none
+    assert said_after_looking_at(quiet, 80) == []
+    lacking = start("--exclude-bots", tell=TELL)
+    lacking.write(without * 40)
+    (said,) = said_after_looking_at(lacking, 40)
+    assert said.startswith("fasthits: --exclude-bots needs the user agent, which the first ")
+
+
 def test_a_rule_on_paths_that_leaves_out_all_lines_is_reported(start: StartLogger, memcached: Memcached) -> None:
     logger = start("--include-path", "/blog/*", tell=TELL)
     logger.write(access_line("/shop") * 1000)

@@ -238,6 +238,7 @@ def test_every_reason_has_a_text_without_a_line(reason: str) -> None:
 
 
 COMMON = hit("/a").partition(b' "-"')[0] + b"\n"
+DASHES = COMMON.replace(b"\n", b' "-" "-"\n')
 AS_JSON = b'{"time":"2026-03-12T10:00:00+01:00","method":"GET","uri":"/a","status":200}\n'
 AS_LTSV = b"time:12/Mar/2026:10:00:00 +0100\tmethod:GET\turi:/a\tstatus:200\n"
 
@@ -251,6 +252,13 @@ AS_LTSV = b"time:12/Mar/2026:10:00:00 +0100\tmethod:GET\turi:/a\tstatus:200\n"
         ({"exclude-agent": ["x"]}, AS_JSON, "--exclude-agent needs the user agent, which the first 20 lines do not h"),
         ({"format": "json", "by-host": True}, AS_JSON, "--by-host needs the virtual host, which the first 20 lines d"),
         ({"by-host": True}, AS_LTSV, "--by-host needs the virtual host, which the first 20 lines do not have (let th"),
+        (
+            {"pages": True},
+            DASHES,
+            "--pages needs the user agent, which the first 20 lines do not have (let the ser",
+        ),
+        ({"pages": True}, hit("/a"), None),
+        ({}, DASHES, None),
         ({"bots": "exclude"}, AS_JSON.replace(b"}", b',"user_agent":""}'), None),
         ({"format": "combined", "bots": "exclude"}, hit("/a"), None),
         ({"format": "vhost_combined", "by-host": True}, COMMON.replace(b"/a", b"http://a.example/"), None),

@@ -248,7 +248,7 @@ class Reading:
         """Return the files whose lines lack a field that the rules need, each with what to do."""
         found = {}
         for log_file, log_format in islice(self._formats.items(), SAMPLED_FILES):
-            if log_format and self._compiled.may_lack(log_format):
+            if log_format:
                 lines = parse_lines(self._head(log_file), self._compiled.field_rules(log_format))
                 if advice := lacking(self._compiled, log_format, lines):
                     found[log_file.name] = advice

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
 """Endings of compressed files, which no server writes to."""
 
-_ADDED = r"(?:\.\d{1,4}|[.-]\d{8}(?:[.-]?\d+)*|[.-]\d{4}-\d\d-\d\d(?:[.-]?\d+)*|\.old|\.bak)"
-"""What rotation adds after a name, or before its extension: a number (0 to 9999), a date, or a word."""
+_ADDED = r"(?:\.\d{1,4}|[._-]\d{8}(?:[.-]?\d+)*|[._-]\d{4}-\d\d-\d\d(?:[.T-]?\d+)*|\.old|\.bak)"
+"""What rotation adds after a name, or before its extension: a number (0 to 9999), a date, or a word. Caddy adds a time
+such as ``-2026-11-25T10-00-00.000``."""
 _ROTATED = re.compile(rf"(.+?){_ADDED}((?:\.[a-z]+)?)", re.S)
 
 
