@@ -6,6 +6,7 @@ begin with that day, outside of quotes. Only a block in which two days meet, or 
 
 import csv
 import io
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -173,6 +174,7 @@ class CsvFile:
         if first and next(csv.reader([first])) != list(self._columns):
             hint = f"with these options its first line must be {','.join(self._columns)}; {_ANOTHER}"
             raise TableError("not a CSV file of fasthits", self.path, hint)
+        _check_end(old, self.path)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -253,7 +255,17 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         elif whole:
             yield whole
     if tail:
-        yield tail.removesuffix(b"\n") + b"\n"
+        yield tail
+
+
+def _check_end(file: BinaryIO, path: Path) -> None:
+    """Raise TableError for a file that was cut off within a line: the last number in it could be too small."""
+    start, end = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 1))
+    if end and file.read() != b"\n":
+        hint = "restore a backup, or copy it again; if the last line is whole, add a newline"
+        raise TableError("CSV file ends within a line", path, hint)
+    file.seek(start)
 
 
 def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
@@ -268,16 +280,17 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
 
     Raises TableError, also while the rows are read, for a file of another kind.
     """
-    text = io.TextIOWrapper(file, "utf-8", newline="")
-    rows = csv.reader(text)
-    columns = next(rows, [])
+    columns = next(csv.reader([file.readline().decode()]), [])
     if not set(COLUMNS) >= set(columns) >= {"date", "path", "views"} or len(set(columns)) < len(columns):
         raise TableError("not a CSV file of fasthits", path, "its first line must be date,path,views")
+    _check_end(file, path)
+    text = io.TextIOWrapper(file, "utf-8", newline="")
+    rows = csv.reader(text)
 
     def checked() -> Iterator[list[str]]:
         for row in rows:
             if len(row) != len(columns):
-                failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num}"
+                failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num + 1}"
                 raise TableError(failed, path, _REPAIR)
             yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
         text.detach()  # the caller closes the file
