@@ -145,7 +145,7 @@ def test_without_a_database_the_page_names_the_command_that_makes_it(
 ) -> None:
     with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser(chromium) as page:
         page.driver.get(served.url)
-        page.until(lambda: "make it with fasthits rollup" in page.text("#history-problem"))
+        page.until(lambda: "fasthits rollup makes it" in page.text("#history-problem"))
         assert page.find("#history-problem").is_displayed()
         page.until(lambda: page.text("#status") == "Live")
 
