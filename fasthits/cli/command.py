@@ -16,14 +16,6 @@ from fasthits.errors import UsageError
 RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
 """How typer writes the range of a number, and how the help writes it."""
 
-MISTAKES = {
-    r" is not a valid (?:int|integer)(?: range)?$": " is not a whole number",
-    r" is not a valid float(?: range)?$": " is not a number",
-    r" is not in the range ([\d.]+)<=x<=([\d.]+)$": r" is not a number from \1 to \2",
-    r" is not in the range x>=([\d.]+)$": r" is less than \1",
-}
-"""How typer words a wrong number, and what to say instead."""
-
 FIRST = ("Arguments", "Options")
 """The groups that come first in a help text. The panels follow."""
 
@@ -73,8 +65,6 @@ def usage_error(error: Any, context: Any) -> UsageError:
     parameters = {name: each for each in context.command.params for name in (*each.opts, *each.secondary_opts)}
     hint = f"{context.command_path} --help"
     message = error.format_message().rstrip(".")
-    for pattern, words in MISTAKES.items():
-        message = re.sub(pattern, words, message)
     if message.startswith("No such option"):
         return UsageError("no such option", error.option_name, advise_option(error.option_name, parameters) or hint)
     if found := re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message, re.DOTALL):
