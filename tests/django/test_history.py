@@ -219,7 +219,7 @@ def test_the_most_read_of_any_number_of_days_are_those_with_the_largest_sums(mon
         today = run + timedelta(ago)
         monkeypatch.setattr(live, "today", lambda today=today: today)
         near = {days + other for days in queries.PERIODS for other in (-2, -1, 0, 1, 2)} - {-1, 0}
-        for days in near if ago else range(1, 367):
+        for days in near if ago else near | {*range(1, 367, 7)}:
             first = today - timedelta(days)
             sums = {obj: sum(number for day, number in read.items() if day >= first) for obj, read in views.items()}
             best = sorted((obj for obj in objects if sums[obj]), key=lambda obj: (-sums[obj], obj.pk))[:15]
