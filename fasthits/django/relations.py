@@ -29,10 +29,10 @@ class ObjectOfHistory(GenericForeignKey):
         """Return the content type of the model that has the history of *obj*."""
         return super().get_content_type(**others) if obj is None else _content_type(obj.__class__)
 
-    def __set__(self, instance: Any, value: Any) -> None:
-        """Set the object, and its key as the history has it."""
-        super().__set__(instance, value)
-        setattr(instance, self.fk_field, None if value is None else object_id(value))
+    def contribute_to_class(self, cls: Any, name: str, **kwargs: Any) -> None:
+        """Add the attribute."""
+        super().contribute_to_class(cls, name, **kwargs)
+        setattr(cls, name, _ObjectDescriptor(vars(cls)[name], self.fk_field))
 
 
 class HitsRelation(GenericRelation):
@@ -82,6 +82,27 @@ def _delete_history(sender: type[models.Model], instance: models.Model, using: s
         delete()
     else:
         transaction.on_commit(delete, using=using, robust=True)
+
+
+class _ObjectDescriptor:
+    """Django's descriptor of a `GenericForeignKey`, but with the key as the history has it.
+
+    Up to Django 6.0 the field is its own descriptor, from 6.1 on there is a class for it.
+    """
+
+    def __init__(self, django: Any, fk_field: str) -> None:
+        self._django = django
+        self._fk_field = fk_field
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._django, name)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else self._django.__get__(instance, owner)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self._django.__set__(instance, value)
+        setattr(instance, self._fk_field, None if value is None else object_id(value))
 
 
 class _HistoryDescriptor(ReverseGenericManyToOneDescriptor):

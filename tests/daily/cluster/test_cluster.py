@@ -34,6 +34,10 @@ from tests.support.processes import PROJECT, environment, eventually, fasthits_c
 from tests.support.servers import free_port
 from tests.support.stores import ObjectStore
 
+# Dask's client of a scheduler that was killed can raise an error when Python frees it, in whatever test that is.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <function Client\.__del__:pytest.PytestUnraisableExceptionWarning"
+)
 KEPT = b"date,path,views\r\n2026-03-12,/kept,7\r\n"
 
 

@@ -56,6 +56,7 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(
 
 AS_NOBODY = """
 import contextlib, os, sys
+import fasthits.daily.logs.rotated  # which the first command does not need
 from fasthits.__main__ import main
 command = ["fasthits", "rollup", "2026-03-12", "--to", "-", "--logs"]
 with contextlib.suppress(SystemExit), contextlib.redirect_stderr(open(os.devnull, "w")):
