@@ -172,7 +172,7 @@ def rollup(
         )
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
-    for line in stale_tables(target.stale(result.days), result.days) if result.days else ():
+    for line in stale_tables(target.stale, result.days):
         say(line)
     if left:
         raise SystemExit(1)

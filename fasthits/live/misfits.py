@@ -5,14 +5,14 @@ Without this, a logger with the wrong format or rules would count nothing and sa
 
 from collections import deque
 from functools import cached_property
-from itertools import islice
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable, parse_lines
 from fasthits.live.backlog import FreshBacklog
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.guidance import BAD_SHARE, LOOKED_AT_LINES, lacking, left_out, main_reason, shown
+from fasthits.rules.guidance import BAD_SHARE, lacking, left_out, main_reason, requests_among, shown
+from fasthits.rules.guidance import ENOUGH_LINES as ENOUGH_REQUESTS
 from fasthits.rules.intake import Intake
 from fasthits.rules.unreadable import why_unreadable
 
@@ -98,11 +98,11 @@ class Misfits:
         """
         if self._has_told or self._has_fields or not intake.log_format:
             return None
-        parsed = parse_lines(_whole_lines(block), self._compiled.field_rules(intake.log_format))
-        lines = [line for line in islice(parsed, LOOKED_AT_LINES) if line]
-        advice = lacking(self._compiled, intake.log_format, lines)
+        lines = parse_lines(_whole_lines(block), self._compiled.field_rules(intake.log_format))
+        requests = requests_among(lines)
+        advice = lacking(self._compiled, intake.log_format, requests)
         self._has_told = advice is not None
-        self._has_fields = advice is None and len(lines) >= ENOUGH_LINES
+        self._has_fields = advice is None and len(requests) >= ENOUGH_REQUESTS
         return Misfit("format", str(advice)) if advice else None
 
     def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:

@@ -127,11 +127,12 @@ def lacking(compiled: CompiledRules, log_format: Format, lines: Iterable[ParsedL
 
     Nothing else would show it: without user agents nobody is a bot, and without hosts all paths are of one host.
     """
-    some = [line for line in islice(lines, LOOKED_AT_LINES) if line and (line.target or b"/").startswith(b"/")]
+    needs = list(compiled.needs())
+    some = requests_among(lines) if needs else []
     if len(some) < ENOUGH_LINES:
         return None
     by_name = log_format.names or not log_format.parts
-    for kind, option, _ in compiled.needs():
+    for kind, option, _ in needs:
         if kind == "status" or (kind == "referer" and by_name):  # `left_out` tells it; clients may have sent none
             continue
         missing = (None,) if kind == "referer" or by_name else (None, b"-")  # Traefik writes - for each user agent
@@ -139,6 +140,11 @@ def lacking(compiled: CompiledRules, log_format: Format, lines: Iterable[ParsedL
             told = f"{option} needs the {WORDS[kind]}, which the first {len(some):,} lines do not have"
             return Advice([told], _how_to_log(kind, compiled, log_format))
     return None
+
+
+def requests_among(lines: Iterable[ParsedLine | None]) -> list[ParsedLine]:
+    """Return those of the first *lines* that `lacking` looks at."""
+    return [line for line in islice(lines, LOOKED_AT_LINES) if line and (line.target or b"/").startswith(b"/")]
 
 
 def _how_to_log(kind: Kind, compiled: CompiledRules, log_format: Format) -> str:

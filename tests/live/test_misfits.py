@@ -162,8 +162,10 @@ def test_user_agents_are_missed_only_if_no_line_had_one(start: StartLogger) -> N
     quiet.write(without * 40)  # one client that sends none
     assert said_after_looking_at(quiet, 80) == []
     lacking = start("--exclude-bots", tell=TELL)
+    lacking.write(access_line("*") * 40)  # no request for a path
+    assert said_after_looking_at(lacking, 40) == []
     lacking.write(without * 40)
-    (said,) = said_after_looking_at(lacking, 40)
+    (said,) = said_after_looking_at(lacking, 80)
     assert said.startswith("fasthits: --exclude-bots needs the user agent, which the first ")
 
 

@@ -1,6 +1,6 @@
 """Which days a run leaves unchanged, and why: only a better count of a day replaces the day that is kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -101,9 +101,10 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
 
 
-def stale_tables(tables: Sequence[str], days: Sequence[date]) -> Iterator[str]:
-    """Yield a warning for each of `Target.stale`, with the option that fills it."""
-    for table in tables:
+def stale_tables(stale: Callable[[Sequence[date]], list[str]], days: Sequence[date]) -> Iterator[str]:
+    """Yield a warning for each table that *stale*, which is `Target.stale`, names for the replaced *days*, with the
+    option that fills the table."""
+    for table in stale(days) if days else ():  # without a replaced day there may be no target yet
         yield (
             f"warning: the table {table} keeps the rows of an earlier count of {name_days(days)}, as this run has not "
             f"filled it (run this again with {OPTIONS_OF[table]})"
