@@ -141,7 +141,7 @@ def rollup(
     from fasthits.daily.partials import is_partial
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets.opening import open_target
-    from fasthits.daily.targets.refusals import days_left, needs_attention, stale_tables
+    from fasthits.daily.targets.refusals import days_left, needs_attention, said_of, stale_tables
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
@@ -166,13 +166,15 @@ def rollup(
         say(line)
     if left or not quiet or needs_attention(result.counted):
         _print_summary(result, to)
+    stale = list(stale_tables(target.stale, result.days))
     if summary is not None:
+        figures = {"days": list(map(str, result.days)), "seconds": result.seconds}
         write_summary(
-            summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
+            summary, result.counted.figures() | figures | {"warnings": said_of(result.counted, [*left, *stale])}
         )
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
-    for line in stale_tables(target.stale, result.days):
+    for line in stale:
         say(line)
     if left:
         raise SystemExit(1)

@@ -11,6 +11,7 @@ from fasthits.daily.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
+from fasthits.rules.paths import part_host
 
 
 @takes_servers
@@ -51,6 +52,8 @@ def today(
     for path in unread:
         if "?" in path:
             say(f"no counter: {path} (a query counts only if the loggers run with --keep-query)")
+        elif path.startswith("//") and (host := part_host(path)[0]) != host.lower():
+            say(f"no counter: {path} (hosts are counted in lower case: {host.lower()})")
 
 
 def _why_unknown(servers: list[str], prefix: str, day: date) -> str:

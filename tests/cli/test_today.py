@@ -52,11 +52,13 @@ def test_an_unknown_number_is_not_zero(memcached: Memcached) -> None:
 def test_paths_with_a_query_and_of_a_host_can_be_asked_for(memcached: Memcached) -> None:
     log(memcached, access_line("/", date.today(), query="?page=2"), "--keep-query=page")
     log(memcached, b"www.example.org:80 " + access_line("/a", date.today()), "--by-host")
-    asked = ["/?page=2", "//www.example.org/a", "/?page=3"]
+    asked = ["/?page=2", "//www.example.org/a", "/?page=3", "//WWW.example.org/A"]
     done = run_fasthits("today", *asked, "--memcached", memcached.spec)
-    assert (done.returncode, done.stdout) == (0, b"1\t/?page=2\n1\t//www.example.org/a\n0\t/?page=3\n")
+    answers = b"1\t/?page=2\n1\t//www.example.org/a\n0\t/?page=3\n0\t//WWW.example.org/A\n"
+    assert (done.returncode, done.stdout) == (0, answers)
     assert done.stderr == (
         b"fasthits: no counter: /?page=3 (a query counts only if the loggers run with --keep-query)\n"
+        b"fasthits: no counter: //WWW.example.org/A (hosts are counted in lower case: www.example.org)\n"
     )
 
 

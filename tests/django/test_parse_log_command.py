@@ -59,6 +59,7 @@ def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_pat
         "paths_without_object": 2,
         "hits_without_object": 2,
         "errors": 1,
+        "warnings": [],
     }
     with pytest.raises(CommandError, match="cannot write summary"):
         parse_log(lines, summary=tmp_path / "no folder" / "summary.json")

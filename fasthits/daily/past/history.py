@@ -377,6 +377,7 @@ class _Key(NamedTuple):
             host, key = None, _path_of(key, kept)
         if host is None and kept.has_hosts and key.startswith("//"):
             host, key = part_host(key)
+            kept.check_host(host)
         is_section = key.endswith(SECTION_END)
         return cls(host, key[:-1] if is_section else key, is_section)
 

@@ -108,11 +108,15 @@ class Kept:
         return Paths(self._ask, self._stream, self._has_sums, self._file)
 
     def check_host(self, host: str | None) -> None:
-        """Raise UsageError if a host is given, but the table does not tell hosts apart."""
-        if host is not None and not self.has_hosts:
+        """Raise UsageError if a host is given, but the table does not tell hosts apart, or never has it so written."""
+        if host is None:
+            return
+        if not self.has_hosts:
             raise UsageError(
                 "the database has no hosts", host, "a new database gets them from fasthits rollup --by-host"
             )
+        if host != host.lower():
+            raise UsageError("not a host as it is kept", host, f"hosts are in lower case: {host.lower()}")
 
     def days_of(self, days: Range) -> list[str]:
         """Return the kept days of a range."""

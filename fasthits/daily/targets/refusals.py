@@ -1,6 +1,6 @@
 """Which days a run leaves unchanged, and why: only a better count of a day replaces the day that is kept."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -99,6 +99,11 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
         named = ", ".join(names[:NAMED_SERVERS]) + more
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def said_of(found: Counted, others: Iterable[str]) -> list[str]:
+    """Return the remarks on the counted days and *others* as a list for a program, without the word "warning"."""
+    return [text.removeprefix("warning: ") for text in (*remarks(found), *others)]
 
 
 def stale_tables(stale: Callable[[Sequence[date]], list[str]], days: Sequence[date]) -> Iterator[str]:

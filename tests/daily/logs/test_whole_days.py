@@ -434,6 +434,10 @@ def test_servers_that_lack_only_the_file_of_this_day_are_named(tmp_path: Path) -
     missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
     assert summary["missing_servers"] == {str(YESTERDAY): missing}
     assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
+    assert summary["warnings"] == [
+        f"no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is missing",
+        said.splitlines()[0].removeprefix("fasthits: "),
+    ]
 
 
 def test_a_log_that_nobody_writes_any_more_is_not_read(tmp_path: Path) -> None:

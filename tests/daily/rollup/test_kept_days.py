@@ -169,7 +169,7 @@ def test_tables_that_an_option_fills_are_not_left_behind_in_silence(
         done = run(str(DAY), *options, *given)
         assert (done.returncode, done.stderr) == (0, b"")
     for given, left in (((), ("referrers", "not_found")), (("--referrers",), ("not_found",)), (both, ())):
-        done = run(str(DAY), *options, *given)
+        done = run(str(DAY), *options, *given, "--summary", "s.json")
         assert done.returncode == 0
         said = [
             f"fasthits: warning: the table {table} keeps the rows of an earlier count of {DAY}, as this run has not "
@@ -177,5 +177,7 @@ def test_tables_that_an_option_fills_are_not_left_behind_in_silence(
             for table in left
         ]
         assert done.stderr.decode().splitlines() == said
+        warnings = json.loads((tmp_path / "s.json").read_text())["warnings"]
+        assert [f"fasthits: warning: {text}" for text in warnings] == said
     done = run(str(DAY + timedelta(1)), *options)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -61,6 +61,7 @@ def test_four_days_of_a_site_in_one_file(tmp_path: Path, threads: str) -> None:
         "days": [str(day) for day in days],
         "parts": {},
         "missing_servers": {},
+        "warnings": [],
     }
     assert fasthits(*command, "--to", "hits.csv", cwd=tmp_path).returncode == 0
     assert (tmp_path / "hits.csv").read_bytes() == first

@@ -21,7 +21,7 @@ from fasthits.daily.days import Range
 from fasthits.daily.layouts import hits_layout
 from fasthits.daily.past.history import History
 from fasthits.daily.sqlite.target import SqliteTarget
-from fasthits.errors import TableError, UsageError
+from fasthits.errors import TableError
 from tests.daily.support import change
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
@@ -365,12 +365,6 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
         roll_up(file, {"/": 1}, DAYS[0])
     with closing(sqlite3.connect(file)) as database:
         assert database.execute(f"SELECT * FROM {name}").fetchall() == [(1, 2)]
-
-
-def test_a_host_is_refused_if_the_table_has_no_hosts(kept: Path) -> None:
-    for ask in (History(kept).site, History(kept).most_read, History(kept).sections):
-        with pytest.raises(UsageError, match=r"the database has no hosts: one\.example"):
-            ask(WHOLE, host="one.example")
 
 
 def test_sums_and_rows_are_read_from_one_state_of_the_database(kept: Path) -> None:

@@ -14,12 +14,12 @@ from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, pars
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.targets.refusals import days_left, examples, needs_attention, remarks
+from fasthits.daily.targets.refusals import days_left, examples, needs_attention, remarks, said_of
 from fasthits.display import counted, printable
 from fasthits.django import clock
 from fasthits.django.commands import HitsCommand
 from fasthits.django.conf import rules_with, setting
-from fasthits.django.history import Loss, Parsed, parse_logs, publish
+from fasthits.django.history import Parsed, parse_logs, publish
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
@@ -117,8 +117,7 @@ class Command(HitsCommand):
         if parsed.counted.advice:
             for line in examples(parsed.counted):
                 self.stderr.write(f"  {line}")
-        left = [*days_left(parsed.counted, parsed.fewer), *_losses(parsed.losses)]
-        if left := list(map(printable, left)):
+        if left := list(map(printable, _left(parsed))):
             for line in left[:-1]:
                 self.stderr.write(line)
             raise CommandError(left[-1], returncode=1)
@@ -162,9 +161,11 @@ class Command(HitsCommand):
             self.stdout.write(printable(remark))
 
 
-def _losses(losses: Sequence[Loss]) -> list[str]:
+def _left(parsed: Parsed) -> list[str]:
+    """Return why days or objects were left unchanged."""
     hint = "has the address of a page changed since? --replace accepts fewer hits"
-    return [f"objects would lose hits, left unchanged: {loss} ({hint})" for loss in losses]
+    losses = [f"objects would lose hits, left unchanged: {loss} ({hint})" for loss in parsed.losses]
+    return [*days_left(parsed.counted, parsed.fewer), *losses]
 
 
 def _how_to_take(option: Option) -> dict[str, Any]:
@@ -184,6 +185,7 @@ def _figures(parsed: Parsed) -> dict[str, object]:
         "paths_without_object": parsed.tied.loose_paths,
         "hits_without_object": parsed.tied.loose_views,
         "errors": parsed.resolver.failed,
+        "warnings": said_of(parsed.counted, _left(parsed)),
     }
 
 
