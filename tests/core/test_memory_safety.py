@@ -398,7 +398,8 @@ def test_the_tests_pass_in_a_build_with_sanitizers(tree: Path) -> None:
 
 @pytest.mark.slow
 def test_the_tests_pass_in_a_build_without_vector_instructions(tree: Path) -> None:
-    build_in(tree, "-DFASTHITS_WORDS -O1")
+    build_in(tree, "-DFASTHITS_WORDS -Og")
     tests = [f"tests/core/test_{name}.py" for name in ("memory_safety", "plain_gets", "blocks", "hit_table", "lines")]
-    output = run_in(tree, [sys.executable, "-c", TREE_RUN, *tests, *QUICKLY], PYTHONPATH=str(tree))
+    of_lines = ("-k", "not test_memory_safety or of_a_line or of_a_block or of_an_escape")
+    output = run_in(tree, [sys.executable, "-c", TREE_RUN, *tests, *of_lines, *QUICKLY], PYTHONPATH=str(tree))
     assert " passed" in output
