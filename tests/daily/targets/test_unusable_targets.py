@@ -1,0 +1,95 @@
+"""A target that cannot be written, or is something else, is an error, and stays as it is."""
+
+import os
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fasthits.daily.csv.target import CsvTarget
+from fasthits.daily.sqlite.target import SqliteTarget
+from fasthits.daily.targets.opening import open_target
+from fasthits.errors import TableError, UsageError
+from tests.daily.targets.support import MARCH, rows_of, table
+
+
+@pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])
+def test_an_invalid_target_is_a_usage_error(target: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        open_target(target if target != "hits.db/" else "hits.")
+
+
+@pytest.mark.parametrize("name", ["no/folder/hits.csv", "no/folder/hits.db", "folder.csv", "folder.db"])
+def test_a_target_that_cannot_be_written_is_reported_beforehand(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder.db").mkdir()
+    with pytest.raises(TableError):
+        table(tmp_path / name).check()
+    with pytest.raises(TableError):
+        table(tmp_path / name).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
+
+
+@pytest.mark.parametrize("name", ["hits.csv", "hits.db"])
+def test_a_target_that_turns_out_unwritable_is_an_error(name: str) -> None:
+    with pytest.raises(TableError):
+        table(Path("/proc", name)).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("hits.db", b"this is no database, but a text that is long enough to be looked at" * 20),
+        ("hits.csv", b"name,age\nx,1\n"),
+        ("hits.csv", b"\xff\xfe\x00"),
+    ],
+)
+def test_a_target_of_another_kind_is_left_unchanged(name: str, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(TableError):
+        table(file).check()
+    with pytest.raises(TableError):
+        table(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
+    assert file.read_bytes() == content
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"date,path,views\n2026-03-02,/a,1\n2026-03-01,/a,1\n",
+        b"date,path,views\n2026-03-02,/a,1\n2026-03-02\n",
+        b"date,path,views\n2026-03-02,/\xff,1\n",
+    ],
+)
+def test_a_damaged_csv_file_is_left_unchanged(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "hits.csv"
+    file.write_bytes(content)
+    with pytest.raises(TableError):
+        CsvTarget(file).replace([MARCH[9]], rows_of({MARCH[9]: {"/": 1}}))
+    assert file.read_bytes() == content
+    assert os.listdir(tmp_path) == ["hits.csv"]
+
+
+def test_a_table_hits_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
+    file = tmp_path / "hits.db"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
+    database.close()
+    for attempt in (
+        SqliteTarget(file).check,
+        lambda: SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}})),
+    ):
+        with pytest.raises(TableError, match="these options make a table hits"):
+            attempt()
+
+
+@pytest.mark.parametrize("name", ["hits.db", "hits.csv", "hits/"])
+def test_a_read_only_file_system_is_named_as_such(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd makes folders read-only. There, nobody is helped by another owner."""
+    monkeypatch.setattr(os, "access", lambda *_, **options: False)
+    monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(TableError, match=r"^cannot write target: .*the file system is read-only") as raised:
+        open_target(f"{tmp_path}/{name}").check()
+    assert "owner" not in str(raised.value)
