@@ -1,37 +1,26 @@
 """The views of past days, read from the database that rollups write."""
 
 import os
-import re
 import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from heapq import nlargest
-from itertools import chain
 from threading import get_ident
-from typing import Literal, NamedTuple, Self, TypeVar, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from fasthits.daily.days import Range, checked_range, days_of
 from fasthits.daily.past.kept import Kept
+from fasthits.daily.past.keys import Key, key_in, path_in, path_of
 from fasthits.daily.past.opening import reading_days
 from fasthits.daily.urls import shown
 from fasthits.errors import UsageError
-from fasthits.rules.paths import part_host
 
-EVER = Range(date.min, date.max)
 Sort = Literal["views", "rise"]
 Named = TypeVar("Named", str, tuple[str, ...])
-
-LEAST_HASHED = 66
-"""A shorter path fits a key, unless it has odd characters: a key has 250 bytes, the longest prefix 175, a day 10."""
-LEAST_DIGITS = 8
-BAD_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
-"""How a rollup writes a byte of a path that is not UTF-8. Apache writes such bytes so, too."""
-SECTION_END = "/*"
-"""The end of a key that names a section: all paths that begin with the text before the ``*``."""
 
 
 class PathViews(NamedTuple):
@@ -116,7 +105,7 @@ class History:
 
         A day that is not kept is left out.
         """
-        path, asked = _path_in(path), days_of(days)
+        path, asked = path_in(path), days_of(days)
         with self._kept() as kept:
             wanted = kept.days if asked is None else sorted(set(asked).intersection(kept.days))
             if not wanted:
@@ -130,7 +119,7 @@ class History:
         Raises UsageError if no kept path has this hash.
         """
         with self._kept() as kept:
-            return _path_of(key, kept)
+            return path_of(key, kept)
 
     def site(self, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
         """Return the views of all paths together, by day of the range."""
@@ -143,7 +132,7 @@ class History:
 
     def by_day(self, key: str, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
         """Return the views of a path or section, by day of the range. *pages* has no effect on a path."""
-        return self.by_days([_key_in(key)], days, host, pages)[0]
+        return self.by_days([key_in(key)], days, host, pages)[0]
 
     def by_days(
         self, keys: Sequence[str], days: Range, host: str | None = None, pages: bool = False
@@ -242,7 +231,7 @@ class History:
                 return None
             if key is None:
                 return _in_order(days, kept.site(days, host, "bots"))
-            return _in_order(days, _keys_by_day(kept, [_key_in(key)], days, host, number="bots")[0])
+            return _in_order(days, _keys_by_day(kept, [key_in(key)], days, host, number="bots")[0])
 
     def read_by_bots(
         self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
@@ -327,19 +316,7 @@ class History:
                 return None
             if key is None:
                 return kept.sources(table, texts, days, host)
-            return kept.sources(table, texts, days, *_Key.of(_key_in(key), host, kept))
-
-
-def _path_in(path: str, starts: str = r"/|https?://") -> str:
-    """Return the path of an argument as a rollup writes it: bytes that are not UTF-8 become ``\\xhh``."""
-    if isinstance(path, str) and re.match(starts, path):
-        with suppress(UnicodeEncodeError):  # half a character
-            return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    raise UsageError("not a path", repr(path), "a path begins with /")
-
-
-def _key_in(key: str) -> str:
-    return _path_in(key, r"/|https?://|#")
+            return kept.sources(table, texts, days, *Key.of(key_in(key), host, kept))
 
 
 def _check_rows(limit: int, offset: int) -> None:
@@ -351,8 +328,8 @@ def _check_rows(limit: int, offset: int) -> None:
 def _keys_by_day(
     kept: Kept, keys: Sequence[str], days: Range, host: str | None, pages: bool = False, number: str = "views"
 ) -> list[dict[str, int]]:
-    wanted = [_Key.of(key, host, kept) for key in keys]
-    found: dict[_Key, dict[str, int]] = {}
+    wanted = [Key.of(key, host, kept) for key in keys]
+    found: dict[Key, dict[str, int]] = {}
     for of_host in {key.host for key in wanted}:
         paths = [key for key in dict.fromkeys(wanted) if key.host == of_host and not key.is_section]
         by_day = kept.paths_by_day([key.path for key in paths], days, of_host, number) if paths else []
@@ -362,44 +339,6 @@ def _keys_by_day(
             packed = kept.packed(days, key.host, number)
             (found[key],) = kept.by_day(packed, days, [_chosen(kept, prefix=key.path, pages=pages)])
     return [found[key] for key in wanted]
-
-
-class _Key(NamedTuple):
-    """The meaning of a key: a path, or the beginning of the paths of a section."""
-
-    host: str | None
-    path: str
-    is_section: bool
-
-    @classmethod
-    def of(cls, key: str, host: str | None, kept: Kept) -> Self:
-        if key.startswith("#"):
-            host, key = None, _path_of(key, kept)
-        if host is None and kept.has_hosts and key.startswith("//"):
-            host, key = part_host(key)
-            kept.check_host(host)
-        is_section = key.endswith(SECTION_END)
-        return cls(host, key[:-1] if is_section else key, is_section)
-
-
-def _path_of(key: str, kept: Kept) -> str:
-    if not key.startswith("#"):
-        return key
-    if len(key) < 1 + LEAST_DIGITS:
-        raise UsageError("not the hash of a path", key, f"# and its first {LEAST_DIGITS} digits, or more")
-    from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
-
-    hosts = [f"//{host}" for host in kept.hosts(EVER)] if kept.has_hosts else [""]
-    for path in chain((path for _, path in kept.paths), kept.paths_without_sums(EVER)):
-        is_odd = not (path.isascii() and path.isprintable() and " " not in path) or BAD_BYTE.search(path)
-        for host in hosts:
-            whole = f"{host}{path}"
-            if is_odd or len(whole) >= LEAST_HASHED:
-                logged = BAD_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), whole)
-                digits = (sha256(text.encode(errors="surrogateescape")).hexdigest() for text in {whole, logged})
-                if any(each.startswith(key[1:]) for each in digits):
-                    return whole
-    raise UsageError("no kept path has this hash", key, "the path becomes known when the day is rolled up")
 
 
 def _chosen(kept: Kept, text: str = "", prefix: str = "", pages: bool = False) -> Iterable[int]:
