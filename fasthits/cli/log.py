@@ -16,6 +16,7 @@ from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
     from fasthits.live.follow.follower import Follower
+    from fasthits.rules.compiled import CompiledRules
 
 NEEDED = (
     *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
@@ -117,7 +118,7 @@ def log(
         if follow:
             patterns = check_patterns(follow)
             check_place(state_path(state))
-            _check_files(patterns)
+            _check_files(patterns, compiled)
         _check_servers(servers, prefix)
         _confirm(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
         return None
@@ -158,12 +159,17 @@ def _follow(follower: "Follower") -> None:
     follower.run()
 
 
-def _check_files(patterns: Sequence[str]) -> None:
-    """Warn of log files that are missing or cannot be read. The follower would wait for them."""
+def _check_files(patterns: Sequence[str], compiled: "CompiledRules") -> None:
+    """Warn of log files that are missing or cannot be read, for which the follower would wait, or whose last lines it
+    could not count."""
     from fasthits.live.follow.files import Files
+    from fasthits.live.misfits import misfit_of
 
     files = Files(patterns, lambda _: None, lambda _, text: say(f"warning: {text}"))
     files.look()
+    for tail in files.tails.values():
+        if misfit := misfit_of(tail.lines_before(), compiled):
+            say(f"warning: {tail.path}: {misfit}")
     files.close()
 
 

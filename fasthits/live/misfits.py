@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable, parse_lines
+from fasthits.errors import UsageError
 from fasthits.live.backlog import FreshBacklog
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
@@ -132,6 +133,17 @@ class Misfits:
         what = f"{methods:,} of the last {lines:,} lines have no HTTP method where {log_format} has it"
         example = _whole_lines(block).partition(b"\n")[0]
         return Misfit("methods", f"{what}{_such_as(example)} (give the format of the log with --format; {EXPLAIN})")
+
+
+def misfit_of(lines: bytes, compiled: CompiledRules) -> str | None:
+    """Return what is wrong with most of these whole lines, such as the last ones of a log; None if nothing is."""
+    backlog = FreshBacklog(compiled)
+    try:
+        backlog.intake.feed(lines)
+    except UsageError as lack:
+        return str(lack)
+    found = Misfits(compiled).look(backlog, lines)
+    return found.text if found else None
 
 
 def _count(compiled: CompiledRules, intake: Intake, block: bytes | memoryview) -> HitTable:

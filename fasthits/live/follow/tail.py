@@ -96,6 +96,12 @@ class Tail:
         self._learn_head()
         return self._whole(block[:end])
 
+    def lines_before(self) -> bytes:
+        """Return the last whole lines before the position, BLOCK_BYTES at most, in W3C behind the names of columns."""
+        begin = max(0, self.offset - BLOCK_BYTES)
+        block = os.pread(self._fd, self.offset - begin, begin)
+        return self._columns + block[block.find(b"\n") + 1 if begin else 0 : block.rfind(b"\n") + 1]
+
     def last_line(self) -> bytes:
         """Return the rest without a newline, when no more will come."""
         block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)

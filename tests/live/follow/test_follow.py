@@ -15,6 +15,8 @@ from tests.support.processes import eventually
 from tests.support.proxy import Proxy
 from tests.support.servers import IS_ROOT, Memcached
 
+W3C_LINE = "2026-03-12 10:00:00 GET /a 200\n"
+
 
 def test_a_memcached_that_is_down_hangs_or_restarts_gets_each_line_once(
     place: Path, logs: Path, memcached: Memcached
@@ -224,6 +226,13 @@ def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcache
     checked.launch()
     assert checked.wait() == 0
     assert f"warning: no such log file yet: {logs}/acces.log (is the name right?" in checked.stderr
+    (logs / "syslog").write_text("Nov 27 07:00:00 host cron[1]: no line of a web server\n" * 400)
+    (logs / "w3c.log").write_text("#Fields: date time cs-method cs-uri-stem sc-status\n" + W3C_LINE * 400)
+    checked = follow(place, memcached, logs / "syslog", logs / "w3c.log", args=("--check",))
+    checked.launch()
+    assert checked.wait() == 0
+    (said,) = re.findall("warning: .*", checked.stderr)
+    assert re.match(rf"warning: {logs}/syslog: (\d+) of the last \1 lines cannot be read as .*fasthits explain", said)
     follower.state.write_text("{")
     broken = follow(place, memcached, log)
     broken.launch()
