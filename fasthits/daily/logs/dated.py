@@ -21,6 +21,7 @@ LONGEST_PERIOD = 366
 COMPARED_DAYS = (-7, -1, 1)
 """A server that has a file on one of these days around a day should have a file on that day, too."""
 
+_CLOCK = re.compile(r"[-_.T]?(\d\d)(?:[-_.:]?\d\d){0,2}")
 _DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a file for the day of its rotation"
 
 
@@ -77,12 +78,19 @@ class DatedLog:
         silent = [each.name for each in self._files(day) if each not in ends and not self._look(each).begin]
         if "*" not in self.pattern:
             return silent
-        there = self._servers(day)
         around = [
             date.fromordinal(at) for step in COMPARED_DAYS if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
         ]
-        expected = {server for other in around for server in self._servers(other)}
-        return sorted([*silent, *(self._name_for(server, day) for server in expected - there.keys())])
+        hours = [place for place in range(self.pattern.count("*")) if self._is_hour(place, day)]
+
+        def servers(on: date) -> set[tuple[str, ...]]:
+            return {
+                tuple("*" if place in hours else text for place, text in enumerate(server))
+                for server in self._servers(on)
+            }
+
+        absent = set().union(*map(servers, around)) - servers(day)
+        return sorted([*silent, *(self._name_for(server, day) for server in absent)])
 
     def days_there(self, day: date) -> list[date]:
         """Return the days around *day* that have a file."""
@@ -139,6 +147,18 @@ class DatedLog:
             if found := matching.fullmatch(each.name):
                 servers.setdefault(found.groups(), []).append(each.name)
         return servers
+
+    def _is_hour(self, place: int, day: date) -> bool:
+        """Tell whether a ``*`` stands for the time of the first line, and so for no server: a quiet site has no file of
+        some hours. The first request in a file may have begun in the hour before.
+        """
+        files = {each.name: each for each in self._files(day)}
+        hours = []
+        for server, names in self._servers(day).items():
+            found = _CLOCK.fullmatch(server[place])
+            begun = [each.begin.hour for each in (self._look(files[name]) for name in names) if each.begin]
+            hours += [found is not None and int(found[1]) - hour in (0, 1) for hour in begun]
+        return bool(hours) and all(hours)
 
     def _name_for(self, server: tuple[str, ...], day: date) -> str:
         parts = file_name(self.pattern, day).split("*")

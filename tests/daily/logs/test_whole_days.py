@@ -434,10 +434,31 @@ def test_servers_that_lack_only_the_file_of_this_day_are_named(tmp_path: Path) -
     missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
     assert summary["missing_servers"] == {str(YESTERDAY): missing}
     assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
-    assert summary["warnings"] == [
-        f"no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is missing",
-        said.splitlines()[0].removeprefix("fasthits: "),
-    ]
+    absent = f"no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is missing"
+    assert summary["warnings"][-2:] == [absent, said.splitlines()[0].removeprefix("fasthits: ")]
+
+
+def test_an_hour_in_which_nobody_came_is_no_missing_server(tmp_path: Path) -> None:
+    """cronolog makes the file of an hour when the first line of that hour comes."""
+    for server, hours_of_day in (("web1", {-1: (0, 5, 9), 0: (3, 7), 1: (0,)}), ("web2", {-1: (1,), 1: (2,)})):
+        for number, hours in hours_of_day.items():
+            day = YESTERDAY + timedelta(number)
+            for hour in hours:
+                name = f"{day:%Y%m%d}{hour:02}.log"
+                write(tmp_path / server / name, line("/a", midnight(day) + timedelta(hours=hour, minutes=5)))
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%Y%m%d*.log")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
+    assert summary["missing_servers"] == {str(YESTERDAY): [f"web2/{YESTERDAY:%Y%m%d}*.log"]}
+
+
+def test_servers_with_numbers_are_no_hours(tmp_path: Path) -> None:
+    for number, servers in ((-1, range(4)), (0, (0, 1, 2)), (1, range(4))):
+        day = YESTERDAY + timedelta(number)
+        for server in servers:
+            write(tmp_path / f"{day}-{server:02}.log", line(f"/{server}", midnight(day) + timedelta(minutes=5)))
+    _, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "%F-*.log")
+    assert len(rows) == 3, said
+    assert summary["missing_servers"] == {str(YESTERDAY): [f"{YESTERDAY}-03.log"]}
 
 
 def test_a_log_that_nobody_writes_any_more_is_not_read(tmp_path: Path) -> None:
