@@ -122,6 +122,17 @@ def views_in(access_log: Path) -> dict[str, int]:
     return {hit_key(day, path): count for (day, path), count in views.items()}
 
 
+def missing(access_log: Path, answered: Counter[str]) -> int:
+    """Return how many of the answers have no line in the file."""
+    logged = Counter(path.decode() for _, path in reference.hits(access_log.read_bytes()))
+    return (answered - logged).total()
+
+
+def wait_until_logged(access_log: Path, answered: Counter[str], unlogged: int = 0) -> None:
+    """Return when the file has the lines of the answers, except *unlogged*. Apache sends an answer before its line."""
+    eventually(lambda: missing(access_log, answered) <= unlogged, what=f"the lines of {answered}")
+
+
 def assert_all_counted(
     memcached: Memcached, apache: Apache, access_log: Path, answered: Counter[str], unlogged: int = 0
 ) -> None:
@@ -130,10 +141,7 @@ def assert_all_counted(
     At most *unlogged* answers may be missing: a worker that Apache kills after an answer writes no line to any log.
     """
     expected = views_in(access_log)
-    logged: Counter[str] = Counter()
-    for _, path in reference.hits(access_log.read_bytes()):
-        logged[path.decode()] += 1
-    assert (answered - logged).total() <= unlogged
+    assert missing(access_log, answered) <= unlogged
     held = memcached.counters()
     assert held == expected, f"off by {sum(held.values()) - sum(expected.values())} of {sum(expected.values())} hits"
     assert not re.findall("^fasthits: .*|Traceback", apache.error_log, re.MULTILINE)
@@ -160,6 +168,7 @@ def test_restarts_under_load_lose_no_hit(
                 restart(apache)
                 loggers = wait_for_logger(apache, loggers)
             load.wait_for_more()
+        wait_until_logged(access_log, load.answered, unlogged)
         apache.stop()
         assert len(loggers) == times + 1
         assert_all_counted(memcached, apache, access_log, load.answered, unlogged)
@@ -186,16 +195,12 @@ def test_a_graceful_restart_while_the_logger_still_starts_loses_no_hit(place: Pa
             for _ in range(marks):
                 apache.graceful()
                 loggers = wait_for_logger(apache, loggers)
-                assert apache.request("/index.html?mark") == 200  # its line has been written, certainly
-        wait_until_logged(access_log, b"/index.html?mark", marks)
+                assert apache.request("/index.html?mark") == 200
+        answered = load.answered + Counter({"/index.html": marks})
+        wait_until_logged(access_log, answered)
         apache.stop()
         assert len(loggers) == 11
-        assert_all_counted(memcached, apache, access_log, load.answered + Counter({"/index.html": marks}))
-
-
-def wait_until_logged(access_log: Path, target: bytes, lines: int) -> None:
-    """Return when the file has that many lines of *target*. Apache sends an answer before it writes the line."""
-    eventually(lambda: access_log.read_bytes().count(target) == lines, what=f"{lines} lines of {target!r}")
+        assert_all_counted(memcached, apache, access_log, answered)
 
 
 # Old and new loggers
@@ -212,13 +217,13 @@ def test_old_loggers_count_for_old_workers_while_the_new_logger_runs(place: Path
                 loggers = wait_for_logger(apache, loggers)
             assert len(loggers) == 4
             assert apache.request("/a.html") == 200
-            wait_until_logged(access_log, b"/a.html", 1)
+            wait_until_logged(access_log, Counter({"/a.html": 1}))
             memcached.expect(views_in(access_log))
             assert loggers <= set(children_of(apache.pid))
             assert all(outlives(pid, signal.SIGTERM) for pid in loggers)
             assert len({os.readlink(f"/proc/{pid}/fd/0") for pid in loggers}) == 4
         eventually(lambda: sum(map(is_alive, loggers)) == 1, what="the old loggers have ended by themselves")
-        wait_until_logged(access_log, b"/big.bin", 3)
+        wait_until_logged(access_log, Counter({"/big.bin": 3}))
         memcached.expect(views_in(access_log))
         apache.stop()
         assert_all_counted(memcached, apache, access_log, Counter({"/a.html": 1, "/big.bin": 3}))
@@ -235,7 +240,7 @@ def test_a_logger_killed_at_the_start_of_apache_does_no_harm(place: Path, memcac
     for start in range(4):
         with apache_with_file(place / str(start), command) as (apache, access_log):
             assert [apache.request("/a.html") for _ in range(25)] == [200] * 25
-            wait_until_logged(access_log, b"/a.html", 25)
+            wait_until_logged(access_log, Counter({"/a.html": 25}))
             expected += Counter(views_in(access_log))
             memcached.expect(expected)
             processes = eventually(

@@ -320,7 +320,7 @@ def test_apache_starts_a_new_reader_on_the_same_pipe_and_no_hit_is_lost(place: P
             (reader,) = readers_of(apache)
             for _ in range(50):
                 assert apache.request("/a.html") == 200
-            wait_until_logged(access_log, b"/a.html", 100 * kill + 50)
+            wait_until_logged(access_log, Counter({"/a.html": 100 * kill + 50}))
             memcached.expect(views_in(access_log))
             (courier,) = children_of(reader)
             pipe = os.readlink(f"/proc/{reader}/fd/0")
@@ -331,7 +331,7 @@ def test_apache_starts_a_new_reader_on_the_same_pipe_and_no_hit_is_lost(place: P
                 for _ in range(50):
                     assert apache.request("/a.html") == 200
                 loggers = wait_for_logger(apache, loggers)
-                wait_until_logged(access_log, b"/a.html", 100 * kill + 100)
+                wait_until_logged(access_log, Counter({"/a.html": 100 * kill + 100}))
                 memcached.expect(views_in(access_log))
                 (new_reader,) = readers_of(apache)
                 assert new_reader != reader
