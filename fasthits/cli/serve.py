@@ -87,6 +87,8 @@ def serve(
     _check_url(database)
     if token is not None and token_file is not None:
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
+    if token is None and not (token_file or public):
+        token = os.environ.get("FASTHITS_TOKEN")  # typer takes an empty variable for none: everybody could read
     secret = _read_token(token_file) if token_file else token
     if secret == "":
         unset = "FASTHITS_TOKEN is empty, or a variable in your command is not set"
