@@ -6,7 +6,6 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -108,7 +107,7 @@ class Guard:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(bearer.strip().encode("latin-1")):
             return None
-        if self._is_cookie(_cookie_of(headers)):
+        if any(map(self._is_cookie, _cookies_in(headers.get("cookie", "")))):
             return None
         if "text/html" in headers.get("accept", ""):
             return _ask_for_token()
@@ -185,9 +184,11 @@ def _token_in(form: str) -> str | None:
     return values[0] if values else None
 
 
-def _cookie_of(headers: Headers) -> str:
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return cookie.value if cookie else ""
+def _cookies_in(header: str) -> list[str]:
+    """Return the values of all cookies of this name. Other cookies are of the site at the same address, in any form.
+
+    Python's SimpleCookie finds nothing behind a cookie such as ``a={"b": 1}``. Starlette's parser removes quotes, which
+    with Python before 3.11.10 takes 10 s for 60 kB of backslashes.
+    """
+    pairs = (pair.strip().partition("=") for pair in header.split(";"))
+    return [value for name, _, value in pairs if name == COOKIE]

@@ -42,6 +42,13 @@ def check_cookie(served: Served, page: Answer) -> None:
     assert "Path" not in cookie, "the browser keeps it for the folder of the page"
     value = cookie.partition(";")[0]
     assert served.ask("/", Cookie=value).status == 200
+    for others in ('consent={"stats": true, "ads": false}', "a[0]=x", "flag", 'a="', "path=/"):
+        assert served.ask("/", Cookie=f"{others}; {value}; b=c d").status == 200, (
+            "the site at the same address has these"
+        )
+    assert served.ask("/", Cookie=f"fasthits=1.2; {value}; fasthits=").status == 200, "a page in the folder above"
+    name, _, quoted = value.partition("=")
+    assert served.ask("/", Cookie=f'{name}="{quoted}"').status == 401, "removing quotes can take seconds"
     ends_at, _, proof = value.removeprefix("fasthits=").partition(".")
     expired = f"1.{hmac.digest('s3cret café'.encode(), b'fasthits 1', 'sha256').hex()}"
     for forged in (
@@ -117,4 +124,6 @@ def test_a_token_that_nobody_can_send_is_refused(token: bytes) -> None:
 def test_an_empty_token_is_refused() -> None:
     for host in ("127.0.0.1", "0.0.0.0"):
         done = run_fasthits("serve", "--host", host, "--public", "--token", "", "--port", "0")
+        assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
+        done = run_fasthits("serve", "--host", host, "--port", "0", env={"FASTHITS_TOKEN": ""})
         assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
