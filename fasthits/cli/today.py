@@ -1,5 +1,6 @@
 """``fasthits today``: the live counters of some paths."""
 
+from contextlib import suppress
 from datetime import date
 from typing import Annotated
 
@@ -12,6 +13,9 @@ from fasthits.display import printable
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
 from fasthits.rules.paths import part_host
+
+LISTED_PATHS = 100
+"""Paths to look at to tell whether each host is counted separately."""
 
 
 @takes_servers
@@ -49,8 +53,11 @@ def today(
         echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(as_kept(path))}")
     if unknown:
         raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
+    of_host = "" if all(path.startswith("//") for path in unread) else _path_by_host(servers, prefix)
     for path in unread:
-        if "?" in path:
+        if of_host and not path.startswith("//"):
+            say(f"no counter: {path} (each host is counted separately: {of_host})")
+        elif "?" in path:
             say(f"no counter: {path} (a query counts only if the loggers run with --keep-query)")
         elif path.startswith("//") and (host := part_host(path)[0]) != host.lower():
             say(f"no counter: {path} (hosts are counted in lower case: {host.lower()})")
@@ -66,3 +73,12 @@ def _why_unknown(servers: list[str], prefix: str, day: date) -> str:
     if day < today:
         return f"counters expire two hours after their day: fasthits history PATH --date {day}"
     return "" if read_figures(servers, prefix)["lines"] else "no logger has counted a line today: fasthits doctor"
+
+
+def _path_by_host(servers: list[str], prefix: str) -> str:
+    """Return an example of a path with its host, if each host is counted separately; else nothing."""
+    from fasthits.live.sampler import LiveViews, path_by_host
+
+    with suppress(MemcachedError):  # it lists no keys, but has given the numbers
+        return path_by_host(LiveViews(servers, prefix).sample(LISTED_PATHS))
+    return ""

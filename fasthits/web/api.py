@@ -44,6 +44,11 @@ from fasthits.web.parameters import ALL_DAYS, Query, read
 BADGE_SECONDS = 60
 REPORTED_ROWS = 50
 SEARCHED_DAYS = Days()
+_WHY_UNKNOWN = {
+    True: "no counter of today has this hash",
+    False: "each host is counted separately: put the host before the path, as in path=//www.example.org/about.html",
+}
+"""Why the views of a path today are unknown; True for a hash."""
 
 Handler = Callable[[Request, Query], Awaitable[Response]]
 Answer = TypeVar("Answer")
@@ -85,7 +90,7 @@ class Api:
         assert query.path is not None
         sample = await self._now.sample()
         views = await self._now.views_of(query.path)
-        reason = "no counter of today has this hash" if views is None else None
+        reason = _WHY_UNKNOWN[query.path.startswith("#")] if views is None else None
         answer = {"path": query.path, "day": str(sample.day), "time_zone": sample.at.tzname()}
         return JSONResponse({**answer, "views": views, "reason": reason})
 
@@ -165,9 +170,10 @@ class Api:
         """Answer with a picture of a path's views: today's views and the views of all kept days, or of the last
         days."""
         now, past = await asyncio.gather(self._views_now(query), self._views_past(query))
-        known = [views for views in (now, past["views"]) if views is not None]
+        parts = [now] if query.days == 1 else [now, past["views"]]
+        known = [views for views in parts if views is not None]
         number = f"{sum(known):,}" if known else "unknown"
-        if known and (past["missing"] or len(known) < 2):
+        if known and (past["missing"] or len(known) < len(parts)):
             number += "+"  # at least
         if query.days not in (None, ALL_DAYS):
             number += " today" if query.days == 1 else f" in {query.days} days"

@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import hit_key, path_in_key
 from fasthits.live.quick import QuickReader
-from fasthits.live.sampler import LiveViews, Sample
+from fasthits.live.sampler import LiveViews, Sample, path_by_host
 from fasthits.live.servers import Server
 from fasthits.live.statistics import hour_keys
 
@@ -65,15 +65,16 @@ class Now:
     async def views_of(self, path: str) -> int | None:
         """Return today's views of a path: from the newest sample, or from its counter if the sample lacks it.
 
-        *path* is written as in the log, or as in a sample; None if it is a hash that the sample lacks: nobody can tell
-        of which path it is. Raises MemcachedError.
+        *path* is written as in the log, or as in a sample. None if it is a hash that the sample lacks: nobody can tell
+        of which path it is. None, too, if it lacks its host, and each host is counted separately. Raises
+        MemcachedError.
         """
-        day = (await self.sample()).day
+        sample = await self.sample()
         if path.startswith("#"):
             return self._live.views_of(path)
-        key = hit_key(day, path.encode(), self._prefix)
+        key = hit_key(sample.day, path.encode(), self._prefix)
         views = self._live.views_of(path_in_key(key, self._prefix))
-        if views is None:
+        if views is None and (path.startswith("//") or not path_by_host(sample)):
             (views,) = await self._read([key])
         return views
 

@@ -62,6 +62,14 @@ def test_paths_with_a_query_and_of_a_host_can_be_asked_for(memcached: Memcached)
     )
 
 
+def test_a_path_without_its_host_has_no_counter_where_each_host_is_counted_separately(memcached: Memcached) -> None:
+    log(memcached, b"www.example.org:80 " + access_line("/a", date.today()), "--by-host")
+    log(memcached, (b"www.example.org:80 " + access_line("/" + "x" * 300, date.today())) * 2, "--by-host")
+    done = run_fasthits("today", "/a", "//www.example.org/b", "--memcached", memcached.spec)
+    assert (done.returncode, done.stdout) == (0, b"0\t/a\n0\t//www.example.org/b\n")
+    assert done.stderr == b"fasthits: no counter: /a (each host is counted separately: //www.example.org/a)\n"
+
+
 def test_without_a_date_it_is_today(memcached: Memcached) -> None:
     for _ in range(2):  # once more if midnight came between
         today = date.today()

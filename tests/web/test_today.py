@@ -24,6 +24,25 @@ def test_today_equals_the_counts_of_the_loggers(served: Served, logger: Logger) 
     eventually(lambda: served.ask(f"/api/today?path={quote(hashed)}").json()["views"] == 1)
 
 
+def test_a_path_without_its_host_is_unknown_where_each_host_is_counted_separately(
+    start: Callable[..., Served], start_logger: Callable[..., Logger], memcached: Memcached
+) -> None:
+    served = start()
+    with start_logger("--memcached", memcached.spec, "--by-host") as logger:
+        logger.write(b"www.example.org:80 " + access_line("/", TODAY))
+        logger.finish()
+    eventually(lambda: served.ask("/api/today?path=//www.example.org/").json()["views"] == 1)
+    assert served.ask("/api/today?path=//www.example.org/never").json()["views"] == 0
+    unknown = served.ask("/api/today?path=/").json()
+    assert (unknown["views"], unknown["reason"].partition(":")[0]) == (None, "each host is counted separately")
+    assert b"views: 6+" in served.ask("/badge.svg?path=/").body
+    assert b"views: unknown today" in served.ask("/badge.svg?path=/&days=1").body
+    with start_logger("--memcached", memcached.spec) as logger:
+        count(logger, "/a")
+        logger.finish()
+    eventually(lambda: served.ask("/api/today?path=/").json()["views"] == 0)
+
+
 def test_hours_of_today_come_from_the_loggers_and_others_from_the_database(
     start: Callable[..., Served], start_logger: Callable[..., Logger], memcached: Memcached
 ) -> None:

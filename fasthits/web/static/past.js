@@ -90,7 +90,8 @@ export class Past {
     if (prefix !== null || (path === null && host !== null)) return undefined;
     if (path === null || path.startsWith("//")) return path;
     if (host !== null) return `//${host}${path}`;
-    const isByHost = this.#sample.most_read.some((page) => page.path.startsWith("//"));
+    const listed = this.#sample.most_read.filter((page) => !page.path.startsWith("#"));
+    const isByHost = listed.length > 0 && listed.every((page) => page.path.startsWith("//"));
     return isByHost ? undefined : path; // no counter adds up a path of all hosts
   }
 

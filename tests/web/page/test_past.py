@@ -39,8 +39,13 @@ def test_history_of_all_pages_and_of_one(open_page: Callable[..., Browser], logg
     assert page.run("return document.activeElement.id") == "subject"
     assert page.driver.title == "/ in 90 days \u00b7 fasthits"
     assert page.texts('#most-read [aria-current="true"] .name') == ["/"]
-    count(logger, "/", "/")
+    count(logger, "/", "/", *["//wp-login.php"] * 3)  # a stranger's path, not one with its host
     page.until(lambda: page.text("#path-today") == "2")
+    page.until(lambda: "//wp-login.php" in names(page, "most-read-today"))
+    page.run("location.hash = location.hash.replace('%2F', '%2Fnever')")
+    page.until(lambda: page.text("#subject") == "/never" and page.text("#path-today") == "0")
+    page.driver.back()
+    page.until(lambda: page.text("#subject") == "/" and page.text("#path-today") == "2")
     assert page.driver.current_url.endswith("#path=%2F&days=90&files=1")
     page.driver.back()
     page.until(lambda: page.text("#subject") == "All pages and files")
