@@ -15,6 +15,8 @@ NGINX_LOG = "/var/log/nginx/access.log"
 SHARED_FOLDER = "/var/log"
 """The folder in which many programs have their logs."""
 CRONOLOG = "/usr/bin/cronolog"
+WORDS = "aAbBhe%"
+"""The fields of a date in a PATTERN that do not begin with a digit."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,8 @@ def logrotate(here: Installation) -> str:
 # logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not.{reload}
 """
     folder = shlex.quote(here.log_folders[0])
-    name = shlex.quote(re.sub("%.", "*", here.logs[0].rpartition("/")[2]))
-    command = f"find {folder} -name {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
+    name = shlex.quote(re.sub("%(.)", lambda field: "*" if field[1] in WORDS else "[0-9]*", here.logs[0]))
+    command = f"find {folder} -path {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
     return f"""\
 # logrotate: nothing to do. It must not rotate cronolog's files, because each day already has a file. This line for
 # /etc/cron.d/fasthits compresses old files instead; the rollup reads compressed files, too. When logrotate reloads
