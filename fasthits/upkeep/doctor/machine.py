@@ -6,9 +6,11 @@ import shlex
 import subprocess
 import sys
 from datetime import date
+from itertools import product
 from pathlib import Path
 
 from fasthits.daily.days import ONE_DAY, Range
+from fasthits.daily.layouts import hits_layout
 from fasthits.daily.partials import is_partial
 from fasthits.daily.partials.target import check_partial
 from fasthits.daily.past.gaps import describe_missing, missing_days
@@ -16,7 +18,7 @@ from fasthits.daily.past.history import History
 from fasthits.daily.past.opening import exists
 from fasthits.daily.targets.opening import STDOUT, open_target
 from fasthits.daily.urls import is_url, shown
-from fasthits.errors import UsageError
+from fasthits.errors import TableError, UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -25,7 +27,10 @@ LEAST_FREE_BYTES = 100 << 20
 LEAST_FREE_SHARE = 0.01
 LOOK_BACK_DAYS = 30
 """The logs of days before that are seldom there."""
-REPAIR_FILE = "the user must own the folder: install -d -m 0750 -o USER FOLDER; or name another file with --to"
+REPAIR_FILE = (
+    "name another file with --to; if the folder is missing, or the user may not write there: "
+    "install -d -m 0750 -o USER FOLDER"
+)
 REPAIR_SERVER = "start the server, or correct its name or the user's rights there; or name another database with --to"
 
 
@@ -81,10 +86,9 @@ def database(setup: Setup) -> str:
         check_partial(Path(setup.target))
     else:
         try:
-            target = open_target(setup.target)
+            _check_target(setup)
         except UsageError as error:
             raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
-        target.check()
     if setup.target == STDOUT:
         return "standard output"
     if is_url(setup.target):
@@ -96,6 +100,24 @@ def database(setup: Setup) -> str:
         text = f"disk nearly full: {free / 2**20:,.0f} MB left for {file}"
         raise Finding(text, f"make room on that disk (df -h {file.absolute().parent}), or name another place with --to")
     return f"{file} {'can be written' if file.exists() else 'can be made'}"
+
+
+def _check_target(setup: Setup) -> None:
+    """Raise TableError if no rollup can write the target, with these options or with others.
+
+    The rollup may have other options than the logger, such as no --by-host.
+    """
+    errors = []
+    given = (setup.rules.by_host, setup.rules.bots == "apart")
+    for by_host, apart in dict.fromkeys([given, *product((False, True), repeat=2)]):
+        try:
+            open_target(setup.target, [hits_layout(by_host, apart)]).check()
+            return
+        except TableError as error:
+            errors.append(error)
+            if error.__cause__:  # the file or the server has failed, whatever the columns
+                break
+    raise errors[0]
 
 
 def kept_days(setup: Setup, today: date) -> str:

@@ -55,7 +55,22 @@ def test_a_database_that_cannot_be_written_is_reported(
         (folder / name).mkdir()
     if content:
         write(folder / name, content)
-    assert list(failing(folder, shared.spec, "--to", name)) == ["database"]
+    failed = failing(folder, shared.spec, "--to", name)
+    assert list(failed) == ["database"]
+    assert "must own" not in failed["database"]
+
+
+@pytest.mark.parametrize("name", ["hits.db", "hits.csv"])
+def test_a_database_may_have_the_columns_of_any_rules(folder: Path, shared: Memcached, name: str) -> None:
+    """The rollup of `fasthits conf` has no --by-host, but the logger for all virtual hosts has."""
+    log = write(folder / "some.log", b"www.example.org:80 " + access_line("/", date.today() - timedelta(1)))
+    kept = folder / name
+    rules = ("--by-host", "--bots", "apart")
+    done = fasthits("rollup", "--partial", "--logs", log, "--to", kept, "--format", "vhost_combined", *rules)
+    assert done.returncode == 0, done.stderr
+    for given in (rules, (), rules[:1]):
+        found = run_doctor(folder, shared.spec, "--to", str(kept), *given).checks["database"]
+        assert found[:2] == ("ok", f"{kept} can be written")
 
 
 @pytest.mark.parametrize("name", ["web1.hits", "WEB1.HITS"])
