@@ -86,7 +86,7 @@ def history(
             _print_json(found if len(found) > 1 else found[0])
         elif as_csv:
             _print_csv((_name_of(each), each) for each in found)
-        elif _something_kept(found[0]):
+        elif _something_kept(kept, found[0]):
             _print_table(found)
             if len(found) == 1:
                 _print_hours(kept, found[0])
@@ -148,7 +148,7 @@ def most_read(
             _print_json(found)
         elif as_csv:
             _print_csv((each["path"], {**found, "views": each["by_day"]}) for each in found["paths"])
-        elif _something_kept(found):
+        elif _something_kept(kept, found):
             print_heading(found, section)
             print_lines(found, list(_ranked_lines(found)), ("share", "change") if found["before"] else ("share",))
             _print_sources(kept, chosen, asked)
@@ -227,9 +227,9 @@ def _key_of(found: "Document") -> str:
     return found["path"] or (f"{found['prefix']}*" if found["prefix"] is not None else "")
 
 
-def _something_kept(found: "Document") -> bool:
+def _something_kept(kept: "History", found: "Document") -> bool:
     if found["newest"] is None:
-        say("the database is empty (fill it: fasthits rollup)")
+        say(f"the database is empty (fill it: fasthits rollup --to {kept.name})")
     return found["newest"] is not None
 
 

@@ -399,13 +399,19 @@ def test_reading_writes_no_file(database: Path) -> None:
 def test_a_file_that_is_not_a_database_is_reported_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path / "text.db", b"this is no database, whatever its name is")
     sqlite3.connect(tmp_path / "empty.db").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
+        database.execute("CREATE TABLE hits(id INTEGER, url TEXT)")
     for name, message in (
         (
             "none.db",
             "fasthits: no such database: none.db (fasthits rollup makes it; --database or FASTHITS_TO names another)",
         ),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database; name another file)"),
-        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits; fill it: fasthits rollup)"),
+        (
+            "empty.db",
+            "fasthits: cannot read database: empty.db (no such table: hits; fill it: fasthits rollup --to empty.db)",
+        ),
+        ("other.db", "fasthits: cannot read database: other.db (no such column: date; name another file)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", message + "\n")
@@ -417,7 +423,7 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
         database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER)")
     done = fasthits("most-read", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert b"fill it: fasthits rollup" in done.stderr
+    assert b"fill it: fasthits rollup --to hits.db)" in done.stderr
     document = json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout)
     assert (document["from"], document["kept_days"], document["paths"]) == (None, 0, [])
 

@@ -117,7 +117,7 @@ class Report:
         """
         site = history_document(history, days, asked)
         if site["newest"] is None:
-            raise TableError("nothing is kept yet", history.name, "fill it: fasthits rollup")
+            raise TableError("nothing is kept yet", history.name, f"fill it: fasthits rollup --to {history.name}")
         return cls(
             site=site,
             most_read=most_read_document(history, days, asked, Part(limit), by_day=True),

@@ -237,7 +237,9 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # errors of Python's module have no code
         if str(error).startswith("no such table"):
-            hint = "; fill it: fasthits rollup"
+            hint = f"; fill it: fasthits rollup --to {file}"
+        elif str(error).startswith("no such column"):  # the table hits of another program
+            hint = _HINTS[sqlite3.SQLITE_NOTADB]
         raise TableError(failed, file, f"{error}{hint}") from error
 
 
