@@ -34,7 +34,7 @@ class QuickReader:
 
         *report* is called when a server begins to fail.
         """
-        nodes, self._server_of = router(servers)
+        nodes, self.server_of = router(servers)
         self._sources = {server: _Source(server, report) for server in nodes}
         self._seconds = seconds
 
@@ -43,7 +43,7 @@ class QuickReader:
         until = time.monotonic() + (self._seconds or PAGE_SECONDS)
         by_server: dict[Server, list[str]] = {}
         for key in keys:
-            by_server.setdefault(self._server_of(key), []).append(key)
+            by_server.setdefault(self.server_of(key), []).append(key)
         found: dict[str, int] = {}
         for server, wanted in by_server.items():
             found |= self._sources[server].read(wanted, until)

@@ -60,8 +60,9 @@ def _metrics(figures: Figures) -> Iterator[tuple[str, str, Values]]:
 def _live(sample: Sample) -> Iterator[tuple[str, str, Values]]:
     rises = {_label("server", server): rise for server, rise in sample.seen.items()}
     yield "views_total", "Views that came to the live counters of this memcached since this server started.", rises
-    yield "views_today", "Today's live views of all paths together. Begins at 0 each midnight.", {"": sample.views}
-    yield "paths_today", "Paths read today.", {"": sample.paths}
+    if all(sample.servers.values()):  # a part of the servers has a part of the views
+        yield "views_today", "Today's live views of all paths together. Begins at 0 each midnight.", {"": sample.views}
+        yield "paths_today", "Paths read today.", {"": sample.paths}
     yield "sample_timestamp_seconds", "When the live counters were read.", {"": round(sample.at.timestamp(), 3)}
 
 

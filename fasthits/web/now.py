@@ -89,7 +89,7 @@ class Now:
         found = await run_sync(self._quick.read, keys)
         if missing := [key for key in keys if key not in found]:
             hint = f"no number for {missing[0]} within {PATIENCE_SECONDS:g} s"
-            raise MemcachedError("memcached does not answer", ", ".join(self.servers), hint)
+            raise MemcachedError("memcached does not answer", self._quick.server_of(missing[0]), hint)
         return [found[key] for key in keys]
 
     async def search(self, text: str, limit: int) -> list[str]:

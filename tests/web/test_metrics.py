@@ -9,7 +9,7 @@ from fasthits import __version__
 from fasthits.live.counters import add_views
 from tests.support.logger import Logger, access_line
 from tests.support.processes import PROJECT, eventually
-from tests.support.servers import Memcached
+from tests.support.servers import Memcached, closed_port
 from tests.support.webserver import Served
 from tests.web.support import DAYS, TODAY, count
 
@@ -50,6 +50,19 @@ def test_a_counter_never_falls_when_memcached_loses_what_it_held(served: Served,
     memcached.start(keep_port=True)
     add_views([(TODAY, "/a", 2)], memcached.spec)
     eventually(lambda: metrics(served).get(name) == 7)
+
+
+def test_a_total_without_the_views_of_one_server_is_left_out(
+    start: Callable[..., Served], memcached: Memcached
+) -> None:
+    down = f"127.0.0.1:{closed_port()}"
+    served = start("--memcached", down)
+    found = metrics(served)
+    assert [found[f'fasthits_memcached_up{{server="{server}"}}'] for server in (memcached.spec, down)] == [1, 0]
+    assert f'fasthits_views_total{{server="{memcached.spec}"}}' in found
+    assert found.keys().isdisjoint({"fasthits_views_today", "fasthits_paths_today"})
+    errors = {served.ask(f"/api/today?path=/{number}").json().get("error", "") for number in range(20)}
+    assert {error.partition(" (")[0] for error in errors} == {"", f"memcached does not answer: {down}"}
 
 
 def test_names_of_metrics_follow_the_conventions(served: Served, logger: Logger) -> None:
