@@ -16,6 +16,9 @@ BESIDE = ("referrers", "searches", NOT_FOUND)
 """The tables that options of a rollup add to that of the hits."""
 OPTIONS_OF = {"referrers": "--referrers", "searches": "--search-terms", NOT_FOUND: "--not-found apart"}
 """The option that adds each of them."""
+COLUMN_OPTIONS = {"host": "--by-host", "bots": "--bots apart"}
+"""The option that adds each of these columns."""
+ANOTHER = "name another with --to TARGET"
 
 Cell = str | int
 
@@ -81,6 +84,20 @@ class Layout(Record, uncompared=("rows", "csv", "keep")):
         numbers = self.integers + self.numbers
         columns = [f"{name} {'INTEGER' if name in numbers else 'TEXT'}" for name in self.columns]
         return f"{self.name}({', '.join(columns)}, PRIMARY KEY ({', '.join(self.texts)})) WITHOUT ROWID"
+
+
+def options_for(there: Collection[str], columns: Collection[str]) -> str:
+    """Return what to do if a target has the columns *there* in place of *columns*: the options that make these, if
+    there are some, or another target.
+
+    >>> options_for(["date", "host", "path", "views"], PLAIN.columns)
+    'add --by-host, or name another with --to TARGET'
+    """
+    differing = set(there) ^ set(columns)
+    if not differing or differing - COLUMN_OPTIONS.keys():
+        return ANOTHER
+    ways = [f"{'add' if name in there else 'leave out'} {COLUMN_OPTIONS[name]}" for name in sorted(differing)]
+    return f"{' and '.join(ways)}, or {ANOTHER}"
 
 
 def not_filled(layouts: Collection[Layout]) -> list[str]:

@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 from fasthits._parse import LINE_BYTES
 from fasthits.daily.atomic import NothingNew, check_file, replacing
 from fasthits.daily.days import kept_day
+from fasthits.daily.layouts import ANOTHER, options_for
 from fasthits.errors import TableError
 
 PIECE_BYTES = 1 << 20
@@ -28,7 +29,6 @@ DAY_CHARACTERS = len("2026-03-12")
 COLUMNS = ("date", "host", "path", "referrer", "engine", "terms", "views", "bots")
 """All columns that a file can have."""
 NUMBERS = ("views", "bots")
-_ANOTHER = "name another with --to"
 _REPAIR = "correct or remove the row, or restore a backup"
 
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, with four characters for each byte
@@ -137,7 +137,7 @@ class CsvFile:
                 for block in self._split_by_day(lines, number):
                     if block.day < before:
                         failed = f"CSV file is not sorted by date: {block.day} follows {before}"
-                        raise TableError(failed, self.path, f"sort it, or {_ANOTHER}")
+                        raise TableError(failed, self.path, f"sort it, or {ANOTHER}")
                     before = block.day
                     number += block.rows
                     yield block
@@ -163,7 +163,7 @@ class CsvFile:
                 failed = f"CSV file has {len(row)} fields, not {len(self._columns)}, in row {at}"
                 raise TableError(failed, self.path, _REPAIR)
             if not _is_day(row[0]):
-                hint = f"it has {row[0]!r}, perhaps from a spreadsheet; write dates as 2026-03-12, or {_ANOTHER}"
+                hint = f"it has {row[0]!r}, perhaps from a spreadsheet; write dates as 2026-03-12, or {ANOTHER}"
                 raise TableError(f"CSV file has no date YYYY-MM-DD in row {at}", self.path, hint)
         for day, group in groupby(rows, key=itemgetter(0)):
             written = [csv_line(row) for row in group]
@@ -171,8 +171,10 @@ class CsvFile:
 
     def _check_header(self, old: BinaryIO) -> None:
         first = old.readline().decode()
-        if first and next(csv.reader([first])) != list(self._columns):
-            hint = f"with these options its first line must be {','.join(self._columns)}; {_ANOTHER}"
+        there = next(csv.reader([first])) if first else []
+        if first and there != list(self._columns):
+            ways = options_for(there, self._columns)
+            hint = f"with these options its first line must be {','.join(self._columns)}; {ways}"
             raise TableError("not a CSV file of fasthits", self.path, hint)
         _check_end(old, self.path)
 

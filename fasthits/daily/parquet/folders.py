@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
 
 from fasthits.daily.atomic import resolve, sync, unwritable
+from fasthits.daily.layouts import ANOTHER
 from fasthits.errors import LogFileError, TableError, UsageError
 
 LOCK_SECONDS = 60.0
 """How long a rollup waits for another one."""
 LOCK_POLL_SECONDS = 0.05
 LOCK = ".fasthits.lock"
-ANOTHER = "name another with --to TARGET"
 
 
 class Folder(Protocol):

@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled
-from fasthits.daily.parquet.folders import ANOTHER, Folder
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled, options_for
+from fasthits.daily.parquet.folders import Folder
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -102,7 +102,9 @@ class ParquetTarget(Target):
             if not found.equals(wanted):
                 columns, there = ", ".join(layout.columns[1:]), ", ".join(found.names)
                 failed = f"these options make a table {layout.name} ({columns}), but the file has ({there})"
-                raise TableError(failed, f"{self._folder.name}{newest}", ANOTHER)
+                raise TableError(
+                    failed, f"{self._folder.name}{newest}", options_for(["date", *found.names], layout.columns)
+                )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

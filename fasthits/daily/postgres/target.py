@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled, options_for
 from fasthits.daily.postgres import referrers, sums
 from fasthits.daily.postgres.database import Postgres, check_schema, looking, writing
 from fasthits.daily.removed_paths import remove_paths
@@ -22,7 +22,6 @@ from fasthits.errors import TableError
 if TYPE_CHECKING:
     from fasthits.daily.counting.threads import Progress
 
-ANOTHER = "name another with --to TARGET"
 TEXT = 'text COLLATE "C"'
 
 
@@ -106,7 +105,7 @@ class PostgresTarget(Target):
             found = database.columns_of(layout.name)
             if found and found != list(layout.columns):
                 failed = f"these options make a table {layout.name} ({', '.join(layout.columns)}), but the database has"
-                raise TableError(f"{failed} ({', '.join(found)})", database.name, ANOTHER)
+                raise TableError(f"{failed} ({', '.join(found)})", database.name, options_for(found, layout.columns))
             if found:
                 sums.partitions_of(database, layout.name)
         sums.check(database)

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fasthits._parse import HitTable, LineRules
 from fasthits.daily.csv.target import CsvTarget
+from fasthits.daily.layouts import hits_layout
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.daily.targets.opening import open_target
 from fasthits.errors import TableError, UsageError
@@ -81,8 +83,33 @@ def test_a_table_hits_of_another_program_is_left_unchanged(tmp_path: Path) -> No
         SqliteTarget(file).check,
         lambda: SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}})),
     ):
-        with pytest.raises(TableError, match="these options make a table hits"):
+        with pytest.raises(TableError, match=r"these options make a table hits .*\(player, goals\): .* \(name another"):
             attempt()
+
+
+@pytest.mark.parametrize("target", ["hits.csv", "hits.db", "hits/", "postgresql"])
+@pytest.mark.parametrize("by_host", [False, True])
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_options_that_have_made_a_target_are_named(
+    target: str, by_host: bool, apart: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    name = request.getfixturevalue("url") if target == "postgresql" else f"{tmp_path}/{target}"
+    hit_table = HitTable(rules=LineRules(by_host=by_host, apart=apart, verdict=(lambda _: 2) if apart else None))
+    hit_table.add(MARCH[0], b"//a.example/" if by_host else b"/", 1)
+    open_target(name, [hits_layout(by_host, apart)]).replace(MARCH[:1], hit_table)
+    bots, hosts = ("add" if given else "leave out" for given in (apart, by_host))
+    with pytest.raises(
+        TableError, match=f"{bots} --bots apart and {hosts} --by-host, or name another with --to TARGET"
+    ):
+        open_target(name, [hits_layout(not by_host, not apart)]).check()
+
+
+def test_a_table_with_another_primary_key_is_named_as_such(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "hits.db") as database:
+        database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER)")
+    database.close()
+    with pytest.raises(TableError, match=r"the primary key of the table hits is not \(date, path\)"):
+        SqliteTarget(tmp_path / "hits.db").check()
 
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.csv", "hits/"])
