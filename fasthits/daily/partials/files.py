@@ -6,6 +6,7 @@ JSON; and TAIL, which tells where the contents begin, their check sum, and that 
 
 import json
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,6 +136,9 @@ class Partial:
 def read_partial(path: Path) -> Partial:
     """Return the partial in a file. Raises TableError."""
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not path.is_dir():  # opening a pipe would wait for its writer
+            raise TableError("partial is a pipe or a device", path, "copy it to a file first, and name that file")
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
     except OSError as error:
@@ -148,7 +152,7 @@ def read_partial(path: Path) -> Partial:
 def open_partial(name: str, size: int, read_at: ReadAt) -> Partial:
     """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for a damaged or altered partial, and
     for other files."""
-    if read_at(0, len(MAGIC)) != MAGIC:
+    if not MAGIC.startswith(read_at(0, len(MAGIC))):
         raise TableError("not a partial of fasthits", name, "make one: fasthits rollup --to NAME.hits")
     start, length, checksum, whole = TAIL.unpack(read_at(max(size - TAIL.size, 0), TAIL.size).ljust(TAIL.size))
     if whole != WHOLE or start + length + TAIL.size != size or length > MOST_CONTENTS_BYTES:
@@ -183,7 +187,7 @@ def of_days(runs: Sequence[Run], days: Iterable[date], workshop: Workshop) -> Ru
 def _strange_contents(name: str) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise TableError("partial has invalid contents", name, AGAIN) from error
 
 

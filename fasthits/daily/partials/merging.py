@@ -14,7 +14,7 @@ from fasthits.daily.counting.runs import BOTS, MergedRows, Runs, Spool, Workshop
 from fasthits.daily.days import name_days
 from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_layout, referrers_layout, searches_layout
 from fasthits.daily.partials import is_partial
-from fasthits.daily.partials.files import Advance, Partial, of_days, read_partial
+from fasthits.daily.partials.files import AGAIN, Advance, Partial, of_days, read_partial
 from fasthits.daily.partials.target import check_about, difference, hits_of
 from fasthits.daily.targets.refusals import Fewer, fewer_left
 from fasthits.daily.targets.target import Target
@@ -143,7 +143,11 @@ def merge(
     size = sum(found.size for found in servers.partials)
     advance = progress(size) if progress else lambda size: None
     rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
-    replaced = target.replace(days, rows, with_fewer)
+    try:
+        replaced = target.replace(days, rows, with_fewer)
+    except UnicodeDecodeError as error:  # a rollup escapes what is not UTF-8
+        names = ", ".join(found.name for found in servers.partials)
+        raise TableError("rows of a partial are not UTF-8, nothing changed", names, AGAIN) from error
     left = {day for day, *_ in replaced.fewer}
     done = [day for day in days if day not in left]
     views = {name: table.views_by_day() for name, table in tables_of(rows).items()}

@@ -18,6 +18,8 @@ from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
 
 ANOTHER = "name another with --to NAME.hits"
+FORMATS = ("format", "json_fields")
+"""The fields of `Rules` that tell how the lines of a log look, not which of them count."""
 HOURS = 24
 FEW_BYTES = 64 << 20
 """Memory for the merge of two partials."""
@@ -162,8 +164,13 @@ def check_partial(path: Path) -> None:
 def _kept(path: Path) -> Partial | None:
     if not path.exists() or not path.stat().st_size:
         return None
-    old = read_partial(path)
-    check_about(old)
+    try:
+        old = read_partial(path)
+        check_about(old)
+    except TableError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        raise TableError(error.failed, path, f"move the file away, or {ANOTHER}") from error
     return old
 
 
@@ -181,7 +188,7 @@ def check_about(found: Partial) -> None:
     try:
         sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= {"hits", *BESIDE}
         sound = sound and all(isinstance(text, str) for pair in about["rules"].items() for text in pair)
-        sound = sound and len(about["tables"]) == len(found.places) - (BOTS in found.places)
+        sound = sound and {*about["tables"]} == found.places.keys() - {BOTS}
         for day, known in about["days"].items():
             date.fromisoformat(day)
             sound = sound and isinstance(known["made"], str) and all(isinstance(text, str) for text in known["gaps"])
@@ -194,6 +201,6 @@ def check_about(found: Partial) -> None:
 
 
 def difference(first: Mapping[str, str], second: Mapping[str, str]) -> str:
-    """Return the names of the rules that differ, as options."""
-    names = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
+    """Return the names of the rules that differ, as options. Logs of the same hits may have different formats."""
+    names = [name for name in sorted({*first, *second}.difference(FORMATS)) if first.get(name) != second.get(name)]
     return ", ".join(name.replace("_", "-") for name in names)

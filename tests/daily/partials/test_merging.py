@@ -258,6 +258,52 @@ def test_partials_counted_by_other_rules_are_refused(tmp_path: Path) -> None:
         assert only_line(done.stderr) == f"fasthits: {message}: a.hits (name another with --to NAME.hits)"
 
 
+def test_the_logs_of_servers_may_have_different_formats(tmp_path: Path) -> None:
+    partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
+    partial_of(tmp_path / "b.hits", "web2", {DAY: 2}, Rules(format="json", json_fields={"path": "url"}))
+    assert merged(tmp_path)[:2] == (0, ["2026-03-12,/web2,2", "2026-03-12,/web1,1"])
+
+
+def test_a_damaged_partial_as_a_target_is_to_be_moved_away(tmp_path: Path) -> None:
+    """Making it again under this name would give the same error."""
+    whole = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
+    write(tmp_path / "log", hit("/"))
+    for kept, failed in (
+        (whole.read_bytes()[:40], "partial is cut off"),
+        (with_contents(whole.read_bytes(), lambda contents: contents.update(format=2)), "partial of another version"),
+        (b"SQLite format 3\0", "not a partial of fasthits"),
+    ):
+        whole.write_bytes(kept)
+        done = fasthits("rollup", str(DAY), "--logs", "log", "--to", "a.hits", "--partial", cwd=tmp_path)
+        assert done.returncode == 1
+        assert only_line(done.stderr).startswith(f"fasthits: {failed}")
+        assert only_line(done.stderr).endswith(": a.hits (move the file away, or name another with --to NAME.hits)")
+        assert whole.read_bytes() == kept
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.hits")
+    assert refused(tmp_path / "a.hits") == (
+        f"fasthits: partial is a pipe or a device: {tmp_path}/a.hits (copy it to a file first, and name that file)"
+    )
+
+
+def test_rows_that_no_rollup_writes_are_an_error_and_nothing_changes(tmp_path: Path) -> None:
+    rows = HitTable()
+    rows.add(DAY, b"/\xff", 1)
+    table = partials.Table((piece for _, piece in rows.dump()), rows.views_by_day())
+    days = {str(DAY): {"made": "now", "gaps": [], "hours": []}}
+    with (tmp_path / "a.hits").open("wb") as file:
+        about = {"server": "web1", "rules": {}, "tables": ["hits"], "days": days}
+        partials.write_partial(file, {"hits": table}, about)
+    (tmp_path / "kept").mkdir()
+    kept = partial_of(tmp_path / "kept" / "b.hits", "web1", {NEXT: 1})
+    assert fasthits("merge", kept, "--to", "hits.db", cwd=tmp_path).returncode == 0
+    assert refused(tmp_path / "a.hits", to="hits.db").startswith("fasthits: rows of a partial are not UTF-8, nothing")
+    with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as database:
+        assert database.execute("SELECT * FROM hits").fetchall() == [("2026-03-13", "/web1", 1)]
+
+
 def test_a_partial_is_no_target_for_several_servers(tmp_path: Path) -> None:
     one = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     done = fasthits("merge", one, "--to", "all.hits", cwd=tmp_path)
@@ -285,6 +331,13 @@ STRANGE: dict[str, Callable[[dict[str, Any]], object]] = {
     "hours": lambda contents: contents["about"]["days"]["2026-03-12"].update(hours=[-1] * 24),
     "a list": lambda contents: contents.update(about=[1, 2]),
     "half of the rows": lambda contents: contents["places"]["hits"][0].__setitem__(1, 9),
+    "endless views": lambda contents: contents["views"]["hits"].update({str(DAY): float("inf")}),
+    "a table without rows": lambda contents: contents["about"]["tables"].append("referrers"),
+    "rows of another table": lambda contents: (
+        contents["about"]["tables"].append("referrers"),
+        contents["places"].update(searches=[[17, 0]]),
+        contents["views"].update(searches={}),
+    ),
     "no rows at all": lambda contents: contents["places"]["hits"][0].__setitem__(1, 2),
 }
 
@@ -324,6 +377,7 @@ def test_partials_of_another_version_and_other_files_are_refused(tmp_path: Path)
     assert done.returncode == 1
     assert other.read_bytes() == hit("/")
     assert "cannot read partial" in refused(tmp_path / "none.hits")
+    assert "partial is cut off" in refused(write(tmp_path / "empty.hits", b""))
 
 
 KILLED = """
