@@ -3,7 +3,7 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,9 @@ class Folder(Protocol):
 
     def newest(self, table: str) -> str | None:
         """Return the name of a table's file whose day is the newest."""
+
+    def others(self, name: str) -> list[str]:
+        """Return the names of the other Parquet files in the folder of a file, in order."""
 
     def open(self, name: str) -> BinaryIO:
         """Open a file to read. Raises FileNotFoundError."""
@@ -66,6 +69,9 @@ class LocalFolder(Folder):
     def newest(self, table: str) -> str | None:
         found = max((self._folder / table).glob(f"date=*/{table}.parquet"), default=None)
         return str(found.relative_to(self._folder)) if found else None
+
+    def others(self, name: str) -> list[str]:
+        return _others((self._folder / name).parent.glob("*.parquet"), name)
 
     def open(self, name: str) -> BinaryIO:
         return (self._folder / name).open("rb")
@@ -145,6 +151,12 @@ class StoredFolder(Folder):
         names = (f"{table}/{day.rstrip('/').rpartition('/')[2]}/{table}.parquet" for day in days if "/date=" in day)
         return next((name for name in sorted(names, reverse=True) if self._store.exists(f"{self.name}{name}")), None)
 
+    def others(self, name: str) -> list[str]:
+        try:
+            return _others(self._store.ls(f"{self.name}{os.path.dirname(name)}/", detail=False), name)
+        except FileNotFoundError:
+            return []
+
     def open(self, name: str) -> BinaryIO:
         found: BinaryIO = self._store.open(f"{self.name}{name}", "rb")
         return found
@@ -178,6 +190,12 @@ class StoredFolder(Folder):
 def open_folder(name: str) -> Folder:
     """Return the folder of a name: a path, or the address of a store."""
     return StoredFolder(name) if "://" in name else LocalFolder(name)
+
+
+def _others(found: Iterable[str | Path], name: str) -> list[str]:
+    folder, own = os.path.split(name)
+    names = sorted(os.path.basename(each) for each in found)
+    return [f"{folder}/{each}" for each in names if each.endswith(".parquet") and each[0] != "." and each != own]
 
 
 def _new(file: Path) -> Path:

@@ -6,7 +6,7 @@ files are written before the first takes the place of an old one; each day chang
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from itertools import groupby, islice
 from operator import itemgetter
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled, options_for
+from fasthits.daily.layouts import ANOTHER, PLAIN, Cell, Layout, Rows, not_filled, options_for
 from fasthits.daily.parquet.folders import Folder
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
@@ -50,6 +50,7 @@ class ParquetTarget(Target):
         new = RowsOfDays(days, rows)
         with self._errors(), self._folder.replacing() as new_file:
             self._check_columns()
+            self._check_alone(days)
             fewer = [] if with_fewer else new.leave_fewer(self._kept_hits(days))
             replaced = list(map(date.isoformat, new.days))
             written = [self._write(layout, new.rows(layout), replaced, new_file) for layout in self._layouts]
@@ -61,8 +62,8 @@ class ParquetTarget(Target):
 
     def _has_rows(self, table: str, day: date) -> bool:
         try:
-            with self._folder.open(_name(table, day.isoformat())) as file:
-                return bool(parquet.read_metadata(file).num_rows)
+            with self._opened(_name(table, day.isoformat())) as file:
+                return bool(file.metadata.num_rows)
         except FileNotFoundError:
             return False
 
@@ -80,12 +81,8 @@ class ParquetTarget(Target):
         """Return the hits by day of *days*, if they are kept."""
         layout, found = self._layouts[0], {}
         for day in days:
-            try:
-                file = self._folder.open(_name(layout.name, day.isoformat()))
-            except FileNotFoundError:
-                continue
-            with file:
-                batches = parquet.ParquetFile(file).iter_batches(columns=list(layout.numbers))
+            with suppress(FileNotFoundError), self._opened(_name(layout.name, day.isoformat()), layout) as file:
+                batches = file.iter_batches(columns=list(layout.numbers))
                 found[day] = sum(  # pyarrow's own sums would take 9 MB more
                     sum(column.to_pylist()) for batch in batches for column in batch.columns
                 )
@@ -94,17 +91,37 @@ class ParquetTarget(Target):
     def _check_columns(self) -> None:
         """Raise TableError if the newest day of a table has other columns."""
         for layout in self._layouts:
-            newest = self._folder.newest(layout.name)
-            if newest is None:
-                continue
-            with self._folder.open(newest) as file:
-                found, wanted = parquet.read_schema(file), _schema(layout)
-            if not found.equals(wanted):
-                columns, there = ", ".join(layout.columns[1:]), ", ".join(found.names)
-                failed = f"these options make a table {layout.name} ({columns}), but the file has ({there})"
-                raise TableError(
-                    failed, f"{self._folder.name}{newest}", options_for(["date", *found.names], layout.columns)
-                )
+            if newest := self._folder.newest(layout.name):
+                with self._opened(newest, layout):
+                    pass
+
+    def _check_alone(self, days: Sequence[date]) -> None:
+        """Raise TableError if another program has put a file next to those of *days*: readers add its rows to ours."""
+        for name in (_name(layout.name, day.isoformat()) for layout in self._layouts for day in days):
+            for other in self._folder.others(name):
+                hint = f"readers would add its rows to those of fasthits; move it away, or {ANOTHER}"
+                raise TableError("another Parquet file of the same day", f"{self._folder.name}{other}", hint)
+
+    @contextmanager
+    def _opened(self, name: str, layout: Layout | None = None) -> Iterator[parquet.ParquetFile]:
+        """Open a file to read. Raises FileNotFoundError, and TableError for a file that is not of *layout*."""
+        with self._folder.open(name) as stream:
+            try:
+                file = parquet.ParquetFile(stream)
+                if layout and not file.schema_arrow.equals(_schema(layout)):
+                    raise self._other_columns(name, layout, file.schema_arrow.names)
+                yield file
+            except pa.ArrowException as error:
+                text = f"{str(error).splitlines()[0]}; move it away, or {ANOTHER}"
+                raise TableError("not a Parquet file of fasthits", f"{self._folder.name}{name}", text) from error
+
+    def _other_columns(self, name: str, layout: Layout, names: Sequence[str]) -> TableError:
+        file, wanted = f"{self._folder.name}{name}", layout.columns[1:]
+        if list(wanted) == names:  # of other types
+            return TableError("another program has written this file", file, f"move it away, or {ANOTHER}")
+        columns, there = ", ".join(wanted), ", ".join(names)
+        failed = f"these options make a table {layout.name} ({columns}), but the file has ({there})"
+        return TableError(failed, file, options_for(["date", *names], layout.columns))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -387,6 +387,11 @@ def test_parquet_in_a_store_has_the_same_rows_and_errors_as_on_a_disk(
     check_equal()
     assert roll_up(logs[0], "--replace") == [0, 0]
     check_equal()
+    name = f"hits/date={DAY}/part-0.parquet"  # readers would add its rows
+    write(tmp_path / "stats" / name, b"")
+    store.client.put_object(Bucket=bucket, Key=f"stats/{name}", Body=b"")
+    assert roll_up(logs[1]) == [1, 1]
+    check_equal()
 
 
 def test_a_store_that_parquet_cannot_be_written_to_is_reported(store: ObjectStore) -> None:

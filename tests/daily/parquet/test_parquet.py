@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pyarrow import dataset, parquet
 from typer.testing import CliRunner
@@ -128,6 +129,46 @@ def test_other_columns_and_other_files_are_errors(folder: str, tmp_path: Path) -
         open_target(f"{tmp_path}/none/none/").check()
     with pytest.raises(TableError, match="target is not a folder"):
         open_target(f"{write(tmp_path / 'file')}/").check()
+
+
+def test_a_kept_day_that_another_program_has_written_is_not_replaced(folder: str) -> None:
+    """The days around it are of fasthits. Its hits could not be compared."""
+    replace(folder, {day: {b"/": 5} for day in MARCH[:3]})
+    file = Path(folder) / "hits/date=2026-03-02/hits.parquet"
+    paths = pa.array(["/"])
+    for views, failed in (
+        (pa.array([9]), "another program has written this file"),  # the column may have nulls
+        (pa.array(["9"]), "another program has written this file"),
+        (pa.array([None], pa.int64()), "another program has written this file"),
+        (None, r"make a table hits \(path, views\), but the file has \(path\)"),
+    ):
+        columns = {"path": paths} | ({} if views is None else {"views": views})
+        parquet.write_table(pa.table(columns), file)
+        before = files_in(folder)
+        with pytest.raises(TableError, match=f"{failed}: {file}"):
+            replace(folder, {MARCH[1]: {b"/": 4}})
+        assert files_in(folder) == before
+    file.write_bytes(b"PAR1")
+    with pytest.raises(TableError, match=f"not a Parquet file of fasthits: {file} .*move it away"):
+        replace(folder, {MARCH[1]: {b"/": 4}})
+    file.rename(f"{folder}damaged")
+    assert replace(folder, {MARCH[1]: {b"/": 4}}) == Replaced(1, [])
+
+
+def test_another_file_of_the_same_day_would_count_twice_and_is_an_error(folder: str) -> None:
+    replace(folder, {day: {b"/": 5} for day in MARCH[:2]})
+    ours = Path(folder) / "hits/date=2026-03-02/hits.parquet"
+    (ours.parent / "_SUCCESS").touch()
+    for name in (".hits.parquet.crc", ".part-0.parquet"):
+        ours.with_name(name).touch()
+    assert replace(folder, {MARCH[1]: {b"/": 6}}) == Replaced(1, [])
+    copy = ours.with_name("part-0.parquet")
+    copy.write_bytes(ours.read_bytes())
+    before = files_in(folder)
+    with pytest.raises(TableError, match=f"another Parquet file of the same day: {copy} .*move it away"):
+        replace(folder, {MARCH[1]: {b"/": 7}})
+    assert files_in(folder) == before
+    assert replace(folder, {MARCH[0]: {b"/": 7}}) == Replaced(1, [])
 
 
 def test_a_disk_that_is_full_changes_nothing(folder: str) -> None:
