@@ -19,7 +19,7 @@ from fasthits.daily.cluster.tasks import File, Outcome, Work
 from fasthits.daily.counting.max_memory import MAX_BYTES, bytes_of_tables
 from fasthits.daily.counting.runs import MergedRows, Runs, Spool, Workshop, tables_of
 from fasthits.daily.counting.threads import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
-from fasthits.daily.logs.extents import Extent
+from fasthits.daily.logs.extents import Extent, look
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.formats.format import Format
@@ -144,11 +144,18 @@ class Fleet:
             raise
 
     def look_at_all(self, files: Sequence[LogFile], compiled: CompiledRules) -> list[Extent]:
-        """Return when each of *files* begins, as workers see it."""
+        """Return when each of *files* begins, as workers see it.
+
+        Where a worker saw no beginning, this machine looks again: another worker may be able to read the file, and
+        needs to know its format.
+        """
         portions = [files[at : at + LOOKED_AT] for at in range(0, len(files), LOOKED_AT)]
         arguments = [(_pickled(compiled), [each.elsewhere for each in portion]) for portion in portions]
         found = [extent for some in self.in_order(tasks.look_at, arguments) for extent in some]
-        return [extent.of(log_file) for extent, log_file in zip(found, files, strict=True)]
+        return [
+            extent.of(log_file) if extent.begin else look(log_file, compiled)
+            for extent, log_file in zip(found, files, strict=True)
+        ]
 
     def count(
         self,

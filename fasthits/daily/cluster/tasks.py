@@ -23,7 +23,7 @@ from fasthits.daily.counting.runs import DamagedPieceError, Run, Spool, Workshop
 from fasthits.daily.counting.threads import Reading, SegmentCount
 from fasthits.daily.logs.extents import Extent, look
 from fasthits.daily.logs.logfiles import LogFile, Segment
-from fasthits.errors import FasthitsError, LogFileError
+from fasthits.errors import DamagedLogError, FasthitsError, LogFileError
 from fasthits.formats.format import Format
 from fasthits.rules.compiled import CompiledRules
 
@@ -56,8 +56,12 @@ def run(made_with: Mapping[str, str], task: bytes) -> Any:
     try:
         return function(*arguments)
     except FasthitsError as error:
-        error.hint = "; ".join(filter(None, [error.hint, f"on the worker {socket.gethostname()}"]))
+        _name_worker(error)
         raise
+
+
+def _name_worker(error: FasthitsError) -> None:
+    error.hint = "; ".join(filter(None, [error.hint, f"on the worker {socket.gethostname()}"]))
 
 
 @lru_cache(maxsize=4)
@@ -128,6 +132,9 @@ def count(
     tables = tables_of(rows)
     for each in tables.values():
         each.escape()
+    for problem in reading.damaged.values():
+        if not isinstance(problem, DamagedLogError):  # others may be able to read the file
+            _name_worker(problem)
     return Outcome(
         _write(scratch, {name: each.dump(groups, key) for name, each in tables.items()}),
         *figures,

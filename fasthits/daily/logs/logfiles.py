@@ -116,8 +116,11 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
 
     @property
     def elsewhere(self) -> "LogFile":
-        """The same file for another machine that shares the file system."""
-        return replace(self, identity=(None, self.identity[1], self.name)) if type(self.identity) is tuple else self
+        """The same file for another machine that shares the file system, but has another current folder."""
+        if type(self.identity) is not tuple:
+            return self
+        name = os.path.abspath(self.name)
+        return replace(self, name=name, identity=(None, self.identity[1], name))
 
     def learn_from(self, other: "LogFile") -> None:
         """Take over the findings of another machine about this file."""

@@ -3,6 +3,7 @@
 import gzip
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from fasthits.daily.cluster.scratch import read_range
 from fasthits.daily.counting import overflow
 from fasthits.daily.counting.count_hits import count_hits
 from fasthits.daily.logs import logfiles
-from fasthits.errors import FasthitsError, UsageError
+from fasthits.errors import FasthitsError, LogFileError, UsageError
 from fasthits.rules.rules import Rules
 from fasthits.signals import Ended, ended_by_signals
 from tests.support.commands import hit, write
@@ -135,6 +136,43 @@ def test_files_that_cannot_be_read_leave_the_day_as_one_machine_does(
     assert outputs(tmp_path / "out") == {"hits.csv": b"date,path,views\r\n2026-03-12,/kept,7\r\n"}
 
 
+class _Blind(Executor):
+    """An executor whose worker does not see a folder while it does a task, as if the folder was not mounted there."""
+
+    def __init__(self, folder: Path, function: Callable[..., object]) -> None:
+        """*function* is that of the tasks."""
+        self._folder = folder
+        self._function = function
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = Future[Any]()
+        is_blind = pickle.loads(args[1])[0] is self._function
+        if is_blind:
+            self._folder.rename(f"{self._folder}-away")
+        future.set_result(function(*args, **kwargs))
+        if is_blind:
+            Path(f"{self._folder}-away").rename(self._folder)
+        return future
+
+
+def test_a_format_that_a_worker_cannot_see_is_not_assumed(tmp_path: Path) -> None:
+    """Another worker counts the file. Without its format the hits would have no host, in silence."""
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "logs" / "a" / f"{DAY}.log", *(b"example.org:80 " + hit("/") for _ in range(3)))
+    count_by(
+        _Blind(tmp_path / "logs", tasks.look_at), tmp_path / "logs", tmp_path / "out" / "hits.csv", Rules(by_host=True)
+    )
+    assert (tmp_path / "out" / "hits.csv").read_text().splitlines()[1:] == ["2026-03-12,example.org,/,3"]
+
+
+def test_a_worker_that_does_not_see_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "logs" / "a" / f"{DAY}.log", hit("/"))
+    with pytest.raises(LogFileError, match=rf"cannot read log file: .*; on the worker {gethostname()}\)"):
+        count_by(_Blind(tmp_path / "logs", tasks.count), tmp_path / "logs", tmp_path / "out" / "hits.csv")
+    assert outputs(tmp_path / "out") == {}
+
+
 class _Twice(Executor):
     """An executor that does each task twice. It gives the first result, the second, or an error of the first."""
 
@@ -208,10 +246,16 @@ def test_a_file_of_the_run_that_was_altered_is_an_error(tmp_path: Path) -> None:
         read_range(f"{scratch.folder}/{name}", 10, 20)
 
 
-def test_a_log_is_the_same_file_on_machines_with_other_device_numbers(tmp_path: Path) -> None:
-    (found,) = logfiles.find(str(write(tmp_path / "access.log", hit("/a"))))
-    there = found.elsewhere
-    assert there.head() == found.head()
+def test_a_log_is_the_same_file_on_machines_with_other_device_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their current folders may be others, too."""
+    write(tmp_path / "access.log", hit("/a"))
+    monkeypatch.chdir(tmp_path)
+    (found,) = logfiles.find("access.log")
+    there, head = found.elsewhere, found.head()
+    monkeypatch.chdir("/")
+    assert there.head() == head
     (tmp_path / "other").write_bytes(hit("/b"))
     (tmp_path / "other").rename(tmp_path / "access.log")
     with pytest.raises(FasthitsError, match="replaced while it was read"):
