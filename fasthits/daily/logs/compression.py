@@ -7,6 +7,7 @@ A stream that is damaged or ends too early raises DamagedError after everything 
 
 import codecs
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -34,10 +35,14 @@ MOST_LAYERS = 5
 """The limit of layers, which no log may reach: compression, UTF-16 and CR. Some data decompresses to itself."""
 
 XZ_BYTES = 256 << 20
-"""The most memory for a decoder of xz; `xz -9` needs 65 MiB. The limit of zstd's decoder is 128 MiB."""
+"""The most memory for a decoder of xz, or of LZMA in a zip archive; `xz -9` needs 65 MiB. The limit of zstd's decoder
+is 128 MiB."""
 
 ENCRYPTED = 1
 """The flag of a file in a zip archive that has a password."""
+
+ZIP_NAME_AT = 26
+"""Where the header of a file in a zip archive has the sizes of its name and of its extra field, which follow them."""
 
 GZIP_FORMAT = 1
 """`isal.igzip_lib.DECOMP_GZIP`: with header and check sum, which is checked."""
@@ -271,7 +276,7 @@ class _Zipped(_Unpacking):
         return piece
 
     def _open(self) -> object:
-        from zipfile import ZipFile
+        from zipfile import ZIP_LZMA, ZipFile
 
         archive = ZipFile(self._stream)
         members = [each for each in archive.infolist() if not each.is_dir()]
@@ -279,7 +284,18 @@ class _Zipped(_Unpacking):
             raise self._refused(f"is a zip archive of {len(members):,} files")
         if members[0].flag_bits & ENCRYPTED:
             raise self._refused("is a zip archive with a password")
+        if members[0].compress_type == ZIP_LZMA and self._dictionary_bytes(members[0].header_offset) > XZ_BYTES:
+            self._packing = self._packing._replace(command="7z x {} -oFOLDER")  # unzip has no LZMA
+            raise self._refused(f"needs more than {XZ_BYTES >> 20} MiB of memory")
         return archive.open(members[0])
+
+    def _dictionary_bytes(self, offset: int) -> int:
+        """Return what LZMA needs for the file whose header is at *offset*: the last of the properties before its
+        data."""
+        self._stream.seek(offset + ZIP_NAME_AT)
+        sizes = self._stream.read(4) or b""
+        self._stream.seek(int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little"), os.SEEK_CUR)
+        return int.from_bytes((self._stream.read(9) or b"")[5:], "little")
 
 
 class _Utf16(_Unpacking):

@@ -51,6 +51,18 @@ def test_the_error_about_a_zip_archive_with_a_password_says_how_to_unpack_it(tmp
         decompressed(file)
 
 
+def test_the_error_about_a_zip_archive_that_needs_too_much_memory_says_how_to_unpack_it(tmp_path: Path) -> None:
+    """A small archive may fill a dictionary of 4 GiB."""
+    file = zipped(tmp_path / "a.zip", ("access.log", b"line\n"), method=zipfile.ZIP_LZMA)
+    data = bytearray(file.read_bytes())
+    at = data.index(b"access.log") + len(b"access.log") + 5
+    data[at : at + 4] = b"\xff" * 4
+    file.write_bytes(data)
+    hint = rf"log file needs more than 256 MiB of memory: {file} \(unpack it: 7z x {file} -oFOLDER\)"
+    with pytest.raises(LogFileError, match=hint):
+        decompressed(file)
+
+
 @pytest.mark.parametrize("part", [0.3, 0.9])
 def test_a_zip_archive_that_is_cut_short_is_damaged(part: float, tmp_path: Path) -> None:
     file = zipped(tmp_path / "a.zip", ("access.log", random.Random(1).randbytes(100_000)))
