@@ -233,8 +233,12 @@ class Writer:
 
     def wait_for(self, lines: int) -> None:
         """Return when so many more lines have been written."""
-        wanted = self.written.total() + lines
-        eventually(lambda: self.written.total() >= wanted, what="lines are written")
+        wanted = self._total() + lines
+        eventually(lambda: self._total() >= wanted, what="lines are written")
+
+    def _total(self) -> int:
+        with self._lock:
+            return self.written.total()
 
     def _write(self) -> None:
         while not self._ended.wait(self._pause):
