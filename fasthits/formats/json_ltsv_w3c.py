@@ -12,6 +12,9 @@ from fasthits.formats.directives import Field, Kind
 from fasthits.formats.format import Format
 from fasthits.formats.jsonlines import core_names
 
+NAMES_COLUMNS = b"#Fields:"
+"""The beginning of a line of W3C's format that names the columns of the lines behind it."""
+
 _LTSV = {
     "time": ("time", "time_local", "time_iso8601"),
     "request": ("req", "request"),

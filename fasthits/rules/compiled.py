@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line, parse_lines
 from fasthits.errors import UsageError
 from fasthits.formats.detection import detect
 from fasthits.formats.directives import Kind
 from fasthits.formats.format import Format
-from fasthits.formats.json_ltsv_w3c import LTSV, W3C
+from fasthits.formats.json_ltsv_w3c import LTSV, NAMES_COLUMNS, W3C
 from fasthits.formats.jsonlines import core_names
 from fasthits.formats.named import JSON, NAMES, find_format
 from fasthits.records import replace
@@ -99,7 +99,7 @@ class CompiledRules:
         return log_format or ASSUMED
 
     def detect(self, head: bytes, ended: bool) -> Format | None:
-        """Return the format of a log that begins with *head*; None if no line of the head has a known format.
+        """Return the format of the first lines in *head* that have a known one; None if no line has.
 
         *ended* says that the log ends with the head. If not, a last line without its newline is incomplete and is left
         out, unless it is the only line.
@@ -107,10 +107,16 @@ class CompiledRules:
         if self.log_format:
             return self.log_format
         lines = head.split(b"\n")
-        lines = (lines if ended else lines[:-1] or lines)[:DETECTED_LINES]
-        if any(line.startswith(b"#Fields:") for line in lines):
-            return W3C
-        return detect(lines) or (LTSV if any(parse_line(line, field_rules((LTSV,))) for line in lines) else None)
+        lines = lines if ended else lines[:-1] or lines
+        return _format_of(lines[:DETECTED_LINES]) or _format_of(self._known_among(lines[DETECTED_LINES:]))
+
+    def _known_among(self, lines: list[bytes]) -> list[bytes]:
+        """Return DETECTED_LINES lines, from the first on that can be read: before it are those of another program."""
+        found = parse_lines(b"\n".join(lines), self.field_rules(ASSUMED)) if lines else ()
+        for at, (line, fields) in enumerate(zip(lines, found, strict=False)):
+            if fields or line.startswith(NAMES_COLUMNS):
+                return lines[at : at + DETECTED_LINES]
+        return []
 
     def ways(self, log_format: Format) -> tuple[Format, ...]:
         """Return the formats in which the lines of a log of *log_format* are read, in this order.
@@ -227,6 +233,13 @@ def _shape(log_format: Format) -> str:
     reading = log_format.reading()
     names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
     return repr((names, reading["steps"][: reading["needed"]]))
+
+
+def _format_of(lines: list[bytes]) -> Format | None:
+    """Return the format of the first of *lines* that has a known one."""
+    if any(line.startswith(NAMES_COLUMNS) for line in lines):
+        return W3C
+    return detect(lines) or (LTSV if any(parse_line(line, field_rules((LTSV,))) for line in lines) else None)
 
 
 @lru_cache

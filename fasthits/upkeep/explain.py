@@ -13,7 +13,7 @@ from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.formats.directives import Field, Literal
 from fasthits.formats.format import Format
-from fasthits.formats.json_ltsv_w3c import W3C
+from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS, W3C
 from fasthits.formats.misses import name_of, trouble_of
 from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules, field_rules
@@ -106,7 +106,7 @@ class _Explainer:
 
     def learn(self, line: bytes) -> None:
         """Take the names of columns from a line that has them."""
-        if self._log_format == W3C and line.startswith(b"#Fields:"):
+        if self._log_format == W3C and line.startswith(NAMES_COLUMNS):
             self._columns = line
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:

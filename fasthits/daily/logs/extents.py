@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from zlib import crc32
 
+from fasthits.daily.logs.detection import format_of
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
@@ -48,7 +49,7 @@ class Extent(Record):
 
     log_file: LogFile
     log_format: Format | None = None
-    """None if its first lines have no known format."""
+    """None if no line has a known format."""
     begin: datetime | None = None
     """The time of its first line; None if there is no time in its first lines."""
     begun: datetime | None = None
@@ -131,8 +132,8 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
     except StoreError:
         raise
     except LogFileError:  # reading the whole file reports it
-        head, ended = b"", False
-    log_format = compiled.detect(head, ended)
+        return Extent(log_file, compiled.log_format)
+    log_format = format_of(log_file, head, ended, compiled)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
     found = list(timestamps(lines, log_format or ASSUMED, compiled))
     if not found:

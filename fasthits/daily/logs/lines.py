@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -9,6 +10,7 @@ from fasthits import _parse
 from fasthits._parse import LINE_BYTES, ParsedLine
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.compression import DamagedError, unpack_blocks
+from fasthits.daily.logs.detection import format_among, format_of, whole_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.formats import packing
@@ -78,7 +80,7 @@ def open_log(log_file: LogFile, compiled: CompiledRules) -> tuple[Format, Iterat
     LogFileError.
     """
     blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
-    log_format = None if log_file.size is None else compiled.checked(compiled.detect(*log_file.head()))
+    log_format = None if log_file.size is None else compiled.checked(format_of(log_file, *log_file.head(), compiled))
     return _open_blocks(map(bytes, blocks), log_format, compiled)
 
 
@@ -96,24 +98,11 @@ def _open_blocks(
             compiled.check(log_format)
         elif not block or head.count(b"\n") >= DETECTED_LINES or len(head) > LINE_BYTES:
             log_format = ASSUMED
-    return log_format, _whole_lines(chain([head], blocks))
-
-
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same lines in blocks that end where a line ends, as much as is looked at of each."""
-    tail = b""
-    for block in blocks:
-        whole, newline, rest = block.rpartition(b"\n")
-        if newline:
-            yield tail + whole + newline
-            tail = b""
-        tail = (tail + rest)[: LINE_BYTES + 1]
-    if tail:
-        yield tail
+    return log_format, whole_lines(chain([head], blocks))
 
 
 def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None, Iterator[memoryview]]:
-    """Return the format of a buffer, detected in its head as that of a file is, None for other streams; and blocks.
+    """Return the format of a buffer, detected as that of a file is, None for other streams; and blocks.
 
     Raises TypeError for a stream without bytes. UsageError for a format without a field that the rules look at; reading
     the blocks raises LogFileError for compressed bytes that are damaged.
@@ -122,10 +111,11 @@ def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None,
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
         return None, _unpacked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source)), source)
-    blocks = (view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES))
+    blocks = partial(map, lambda at: view[at : at + BLOCK_BYTES], range(0, len(view), BLOCK_BYTES))
     if packing_of(bytes(view[: packing.HEAD_BYTES])):
-        return None, _unpacked(blocks, source)
-    return compiled.checked(compiled.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES)), blocks
+        return None, _unpacked(blocks(), source)
+    log_format = compiled.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES)
+    return compiled.checked(log_format or format_among(map(bytes, blocks()), compiled)), blocks()
 
 
 def _unpacked(blocks: Iterator[memoryview], source: object) -> Iterator[memoryview]:

@@ -3,13 +3,12 @@
 import os
 import time
 
+from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS
 from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, fingerprint
 
 BLOCK_BYTES = 1 << 14
 LONGEST_LINE_BYTES = 1 << 20
 """A longer line is counted in pieces."""
-NAMES_COLUMNS = b"#Fields:"
-"""The beginning of a line of W3C's format that names the columns of the lines behind it."""
 KEEP_SECONDS = 3600.0
 """The time from a rotated file's last line until it is closed."""
 KEEP_DELETED_SECONDS = 60.0
