@@ -47,8 +47,8 @@ class Origin(NamedTuple):
 
 
 def _text(value: object) -> str:
-    if isinstance(value, set | frozenset | tuple | list):
-        return ", ".join(sorted(map(str, value)) if isinstance(value, set | frozenset) else map(str, value))
+    if isinstance(value, set | frozenset | tuple | list):  # no rule depends on an order
+        return ", ".join(sorted(map(str, value)))
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={value[key]}" for key in sorted(value))
     return "yes" if value is True else str(value)

@@ -258,6 +258,15 @@ def test_partials_counted_by_other_rules_are_refused(tmp_path: Path) -> None:
         assert only_line(done.stderr) == f"fasthits: {message}: a.hits (name another with --to NAME.hits)"
 
 
+def test_the_order_of_options_is_no_difference(tmp_path: Path) -> None:
+    for server, hosts in (("web1", ("a.example", "b.example")), ("web2", ("b.example", "a.example"))):
+        options = [word for host in hosts for word in ("--own-host", host)]
+        rollup = ("rollup", str(DAY), "--logs", "-", "--to", f"{server}.hits", "--server", server, "--referrers")
+        done = fasthits(*rollup, *options, stdin=hit("/"), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert merged(tmp_path)[:2] == (0, ["2026-03-12,/,2"])
+
+
 def test_the_logs_of_servers_may_have_different_formats(tmp_path: Path) -> None:
     partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     partial_of(tmp_path / "b.hits", "web2", {DAY: 2}, Rules(format="json", json_fields={"path": "url"}))
