@@ -53,7 +53,10 @@ def today(
         echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(as_kept(path))}")
     if unknown:
         raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
-    of_host = "" if all(path.startswith("//") for path in unread) else _path_by_host(servers, prefix)
+    without_host = [views[path] for path in paths if not path.startswith("//")]
+    # To list paths is much work for memcached, and one path that is counted without its host tells as much.
+    may_be_by_host = without_host and not any(number is not None for number in without_host)
+    of_host = _path_by_host(servers, prefix) if may_be_by_host else ""
     for path in unread:
         if of_host and not path.startswith("//"):
             say(f"no counter: {path} (each host is counted separately: {of_host})")

@@ -10,6 +10,7 @@ from errno import EACCES, EEXIST, EISDIR, ELOOP, ENOENT, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from fasthits.daily.layouts import ANOTHER
 from fasthits.errors import TableError, UsageError
 
 LOCK_SECONDS = 60.0
@@ -31,10 +32,10 @@ def check_file(path: Path) -> None:
         raise TableError("target is not a file", path, "name a file with --to TARGET")
     if not file.parent.is_dir():
         folder = file.parent if path.is_symlink() else path.parent
-        raise TableError("no such folder", folder, "make it, or name another with --to TARGET")
+        raise TableError("no such folder", folder, f"make it, or {ANOTHER}")
     for each in (file.parent, file):
         if each.exists() and not os.access(each, os.W_OK, effective_ids=True):
-            raise unwritable(path, file.parent, "name another with --to TARGET")
+            raise unwritable(path, file.parent, ANOTHER)
 
 
 def unwritable(name: object, folder: Path, otherwise: str) -> TableError:

@@ -1,10 +1,11 @@
 """The tables that a rollup fills: their columns, and how their rows come out of a hit table."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Literal, Protocol
 
+from fasthits.errors import TableError
 from fasthits.records import Record
 from fasthits.rules.memo import remember
 from fasthits.rules.paths import part_host
@@ -98,6 +99,14 @@ def options_for(there: Collection[str], columns: Collection[str]) -> str:
         return ANOTHER
     ways = [f"{'add' if name in there else 'leave out'} {COLUMN_OPTIONS[name]}" for name in sorted(differing)]
     return f"{' and '.join(ways)}, or {ANOTHER}"
+
+
+def other_columns(
+    target: object, table: str, columns: Sequence[str], there: Sequence[str], holder: str = "file"
+) -> TableError:
+    """Return the error if a table of *target*, a file or another *holder*, has the columns *there*."""
+    failed = f"these options make a table {table} ({', '.join(columns)}), but the {holder} has ({', '.join(there)})"
+    return TableError(failed, target, options_for(there, columns))
 
 
 def not_filled(layouts: Collection[Layout]) -> list[str]:

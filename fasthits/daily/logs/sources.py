@@ -68,7 +68,7 @@ class Sources:
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in found if each.size is None or each.problem}
         """The files to read, each with the days that it can hold."""
         self.formats: dict[LogFile, Format | None] = {}
-        """Their formats; None if the first lines do not show it."""
+        """Their formats; None if no line has a known one."""
         self._all: list[DatedLog | RotatedLog] = [*self._dated, *self._rotated]
         self._starts: dict[tuple[int, int], dict[LogFile, None]] = {}
         """The files by their first lines."""

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from fasthits.daily.layouts import ANOTHER, PLAIN, Cell, Layout, Rows, not_filled, options_for
+from fasthits.daily.layouts import ANOTHER, PLAIN, Cell, Layout, Rows, not_filled, other_columns
 from fasthits.daily.parquet.folders import Folder
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
@@ -119,9 +119,7 @@ class ParquetTarget(Target):
         file, wanted = f"{self._folder.name}{name}", layout.columns[1:]
         if list(wanted) == names:  # of other types
             return TableError("another program has written this file", file, f"move it away, or {ANOTHER}")
-        columns, there = ", ".join(wanted), ", ".join(names)
-        failed = f"these options make a table {layout.name} ({columns}), but the file has ({there})"
-        return TableError(failed, file, options_for(["date", *names], layout.columns))
+        return other_columns(file, layout.name, wanted, names)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

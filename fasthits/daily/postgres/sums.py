@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from fasthits._parse import pack_sums
+from fasthits.daily.layouts import ANOTHER
 from fasthits.daily.postgres.database import Postgres
 from fasthits.daily.removed_paths import note_missing_paths, note_removed_days, views_by_path
 from fasthits.errors import TableError
@@ -77,7 +78,7 @@ def check(database: Postgres) -> None:
         found = database.columns_of(name)
         if found and found != list(declared):
             failed = f"another program has made the table {name} ({', '.join(found)})"
-            raise TableError(failed, database.name, "name another with --to TARGET")
+            raise TableError(failed, database.name, ANOTHER)
 
 
 def are_valid(database: Postgres) -> bool:

@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled, options_for
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows, not_filled, other_columns
 from fasthits.daily.postgres import referrers, sums
 from fasthits.daily.postgres.database import Postgres, check_schema, looking, writing
 from fasthits.daily.removed_paths import remove_paths
@@ -104,8 +104,7 @@ class PostgresTarget(Target):
         for layout in self._layouts:
             found = database.columns_of(layout.name)
             if found and found != list(layout.columns):
-                failed = f"these options make a table {layout.name} ({', '.join(layout.columns)}), but the database has"
-                raise TableError(f"{failed} ({', '.join(found)})", database.name, options_for(found, layout.columns))
+                raise other_columns(database.name, layout.name, layout.columns, found, "database")
             if found:
                 sums.partitions_of(database, layout.name)
         sums.check(database)

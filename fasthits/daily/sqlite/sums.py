@@ -20,6 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from fasthits._parse import pack_sums
+from fasthits.daily.layouts import ANOTHER
 from fasthits.daily.removed_paths import note_missing_paths, note_removed_days, remove_paths, views_by_path
 from fasthits.daily.sqlite import referrers
 from fasthits.daily.sqlite.referrers import columns_of
@@ -63,9 +64,7 @@ def check_tables(database: sqlite3.Connection, file: Path) -> None:
         found = columns_of(database, name)
         if found and found != [part.split()[0] for part in declared if not part.startswith("PRIMARY")]:
             there = ", ".join(found)
-            raise TableError(
-                f"another program has made the table {name} ({there})", file, "name another with --to TARGET"
-            )
+            raise TableError(f"another program has made the table {name} ({there})", file, ANOTHER)
 
 
 def pause(database: sqlite3.Connection) -> None:

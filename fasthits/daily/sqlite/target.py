@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fasthits.daily.atomic import check_file
-from fasthits.daily.layouts import ANOTHER, PLAIN, Layout, Rows, not_filled, options_for
+from fasthits.daily.layouts import ANOTHER, PLAIN, Layout, Rows, not_filled, other_columns
 from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, insert_rows, reading, writing
 from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.daily.sqlite.sums import check_tables, days_without_sums, make_missing_sums, pause, resume
@@ -81,11 +81,10 @@ class SqliteTarget(Target):
             found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
             if found and found != [(name, name in layout.texts) for name in layout.columns]:
                 there = [name for name, _ in found]
-                failed = f"these options make a table {layout.name} ({', '.join(layout.columns)}), but the file has"
                 if there == list(layout.columns):
                     keys = ", ".join(layout.texts)
                     raise TableError(f"the primary key of the table {layout.name} is not ({keys})", self._path, ANOTHER)
-                raise TableError(f"{failed} ({', '.join(there)})", self._path, options_for(there, layout.columns))
+                raise other_columns(self._path, layout.name, layout.columns, there)
 
 
 def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[date]) -> dict[date, int]:
