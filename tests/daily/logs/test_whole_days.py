@@ -1,4 +1,4 @@
-"""Whether the files hold the whole day: names of logrotate and cronolog, missing files and servers, --partial."""
+"""Whether the files hold the whole day: names of logrotate and cronolog, missing files, --partial."""
 
 import gzip
 import json
@@ -418,49 +418,6 @@ def test_only_the_whole_days_of_a_range_are_kept_and_the_exit_code_is_1(logs: Pa
     assert said.startswith(f"fasthits: not the whole day, left unchanged: {YESTERDAY}: its end is missing: ")
 
 
-# --- Servers ------------------------------------------------------------------------------------------------------
-
-
-def test_servers_that_lack_only_the_file_of_this_day_are_named(tmp_path: Path) -> None:
-    for server, days in (("web1", (-1, 0, 1)), ("web2", (-1, 1)), ("web3", (-7,)), ("web4", (0,)), ("web5", (-30,))):
-        for number in days:
-            day = YESTERDAY + timedelta(number)
-            write(tmp_path / server / f"{day}.log", line("/a", midnight(day) + timedelta(hours=3)))
-    write(tmp_path / "web6" / f"{YESTERDAY}.log")
-    write(tmp_path / "web7" / f"{YESTERDAY}.log", b"of another format\n" * 9)
-    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
-    assert (code, rows) == (1, {(str(YESTERDAY), "/a"): 2})
-    assert said.startswith(f"fasthits: no line of this file can be read, counted without it: web7/{YESTERDAY}.log (")
-    missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
-    assert summary["missing_servers"] == {str(YESTERDAY): missing}
-    assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
-    absent = f"no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is missing"
-    assert summary["warnings"][-2:] == [absent, said.splitlines()[0].removeprefix("fasthits: ")]
-
-
-def test_an_hour_in_which_nobody_came_is_no_missing_server(tmp_path: Path) -> None:
-    """cronolog makes the file of an hour when the first line of that hour comes."""
-    for server, hours_of_day in (("web1", {-1: (0, 5, 9), 0: (3, 7), 1: (0,)}), ("web2", {-1: (1,), 1: (2,)})):
-        for number, hours in hours_of_day.items():
-            day = YESTERDAY + timedelta(number)
-            for hour in hours:
-                name = f"{day:%Y%m%d}{hour:02}.log"
-                write(tmp_path / server / name, line("/a", midnight(day) + timedelta(hours=hour, minutes=5)))
-    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%Y%m%d*.log")
-    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
-    assert summary["missing_servers"] == {str(YESTERDAY): [f"web2/{YESTERDAY:%Y%m%d}*.log"]}
-
-
-def test_servers_with_numbers_are_no_hours(tmp_path: Path) -> None:
-    for number, servers in ((-1, range(4)), (0, (0, 1, 2)), (1, range(4))):
-        day = YESTERDAY + timedelta(number)
-        for server in servers:
-            write(tmp_path / f"{day}-{server:02}.log", line(f"/{server}", midnight(day) + timedelta(minutes=5)))
-    _, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "%F-*.log")
-    assert len(rows) == 3, said
-    assert summary["missing_servers"] == {str(YESTERDAY): [f"{YESTERDAY}-03.log"]}
-
-
 def test_a_log_that_nobody_writes_any_more_is_not_read(tmp_path: Path) -> None:
     old = write(tmp_path / "access.log.old", line("/old", midnight(YESTERDAY - timedelta(30))) * 9)
     os.utime(old, ((midnight(YESTERDAY) - timedelta(29)).timestamp(),) * 2)
@@ -470,17 +427,3 @@ def test_a_log_that_nobody_writes_any_more_is_not_read(tmp_path: Path) -> None:
     code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log.old")
     assert code == 1
     assert said.startswith(f"fasthits: no log file for {YESTERDAY}: access.log.old (access.log.old begins at ")
-
-
-def test_a_server_whose_rotated_log_stopped_is_named(tmp_path: Path) -> None:
-    for server, last in (("web1", RUN), ("web2", midnight(YESTERDAY - timedelta(1)) + EARLY), ("web3", RUN)):
-        (tmp_path / server).mkdir()
-        Rotated(tmp_path / server / "log", EARLY).write([at for at in STAMPS[-900:] if at < last], last)
-    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "web*/log/access.log*")
-    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2 * OF_YESTERDAY}), said
-    assert summary["missing_servers"] == {str(YESTERDAY): ["web2/log/access.log"]}
-
-
-def test_with_one_log_no_server_is_missing(logs: Path, tmp_path: Path) -> None:
-    Rotated(logs, EARLY).write(STAMPS[-500:], RUN)
-    assert rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")[3]["missing_servers"] == {}
