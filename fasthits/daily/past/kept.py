@@ -108,7 +108,7 @@ class Kept:
         return Paths(self._ask, self._stream, self._has_sums, self._file)
 
     def check_host(self, host: str | None) -> None:
-        """Raise UsageError if a host is given, but the table does not tell hosts apart, or never has it so written."""
+        """Raise UsageError if a host is given, but the table does not tell hosts apart, or has hosts in lower case only."""
         if host is None:
             return
         if not self.has_hosts:
@@ -116,7 +116,7 @@ class Kept:
                 "the database has no hosts", host, "a new database gets them from fasthits rollup --by-host"
             )
         if host != host.lower():
-            raise UsageError("not a host as it is kept", host, f"hosts are in lower case: {host.lower()}")
+            raise UsageError("no such host", host, f"hosts are kept in lower case: {host.lower()}")
 
     def days_of(self, days: Range) -> list[str]:
         """Return the kept days of a range."""

@@ -32,8 +32,8 @@ def test_a_host_in_upper_case_is_refused_as_none_is_kept_so(tmp_path: Path) -> N
     history = kept(tmp_path, "--by-host")
     assert history.site(DAYS, "example.org") == history.by_day("//example.org/a", DAYS) == [1]
     for ask in (partial(history.site, DAYS, "Example.org"), partial(history.by_day, "//Example.org/a", DAYS)):
-        with pytest.raises(UsageError, match=r"not a host as it is kept: Example\.org \(hosts are in lower case: exa"):
+        with pytest.raises(UsageError, match=r"no such host: Example\.org \(hosts are kept in lower case: exa"):
             ask()
     done = fasthits("history", "//Example.org/a", "--database", tmp_path / "hits.db")
     assert (done.returncode, done.stdout) == (2, b"")
-    assert b"hosts are in lower case: example.org" in done.stderr
+    assert b"hosts are kept in lower case: example.org" in done.stderr
