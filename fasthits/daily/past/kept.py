@@ -108,7 +108,7 @@ class Kept:
         return Paths(self._ask, self._stream, self._has_sums, self._file)
 
     def check_host(self, host: str | None) -> None:
-        """Raise UsageError if a host is given, but the table does not tell hosts apart, or has hosts in lower case only."""
+        """Raise UsageError for a host that cannot be in the table: if it has no hosts, or for one in upper case."""
         if host is None:
             return
         if not self.has_hosts:
