@@ -66,6 +66,7 @@ def merge(
 
 
 def _print_summary(result: "Merged", files: int, target: str) -> None:
+    from fasthits.daily.targets.refusals import more_than_kept
     from fasthits.daily.urls import shown
 
     servers, partials = counted(len(result.servers), "server"), counted(files, "partial")
@@ -78,3 +79,5 @@ def _print_summary(result: "Merged", files: int, target: str) -> None:
         where = "standard output" if target == "-" else shown(target)
         found = f"{counted(result.hits, 'hit')}, {counted(result.rows, 'row')} for {name_days(result.days)}"
         echo(f"  {found} in {printable(where)}", err=True)
+    for line in more_than_kept(result.more):
+        echo(f"  {line}", err=True)

@@ -220,7 +220,7 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.daily.targets.refusals import examples, remarks
+    from fasthits.daily.targets.refusals import examples, more_than_kept, remarks
     from fasthits.daily.urls import shown
 
     found = result.counted
@@ -242,3 +242,5 @@ def _print_summary(result: "Summary", target: str) -> None:
     if result.days:
         where = "standard output" if target == "-" else shown(target)
         echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
+    for line in more_than_kept(result.more):
+        echo(f"  {line}", err=True)

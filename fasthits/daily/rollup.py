@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fasthits.daily.counting.count_days import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.refusals import Change
 from fasthits.daily.targets.target import Replaced, Target
 from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
@@ -23,8 +23,10 @@ class Summary(NamedTuple):
 
     counted: Counted
     rows: int
-    fewer: list[Fewer]
+    fewer: list[Change]
     """Days that were left unchanged, because the target has more hits of them."""
+    more: list[Change]
+    """Replaced days of which the target had fewer hits."""
     seconds: float
 
     @property
@@ -63,4 +65,4 @@ def roll_up(
         counted, replaced = count_days(
             days, patterns, take, threads, progress, max_bytes, rules, keepers, as_part, fleet=fleet
         )
-    return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)
+    return Summary(counted, *replaced, time.monotonic() - started)

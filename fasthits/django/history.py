@@ -14,7 +14,7 @@ from django.db import models, router, transaction
 from fasthits.daily.counting.count_days import Counted, count_days
 from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.targets.refusals import Fewer, find_fewer
+from fasthits.daily.targets.refusals import Change, compare
 from fasthits.django import ranking
 from fasthits.django.expressions import PrimaryKey
 from fasthits.django.live import today
@@ -69,8 +69,10 @@ class Parsed:
     counted: Counted
     resolver: PathResolver
     tied: Tied
-    fewer: list[Fewer] = field(default_factory=list)
+    fewer: list[Change] = field(default_factory=list)
     """Days left unchanged, because more views of objects are kept."""
+    more: list[Change] = field(default_factory=list)
+    """Days of which fewer views of objects were kept."""
     losses: list[Loss] = field(default_factory=list)
     """Days left unchanged, because objects would lose views that are kept."""
 
@@ -162,7 +164,7 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
     with transaction.atomic(database):
         ranking.lock_history(database)
         if not with_fewer:
-            parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))
+            parsed.fewer, parsed.more = compare(parsed.hits(), dict(kept.totals()))
             fewer = {day for day, *_ in parsed.fewer}
             parsed.losses = _find_losses(parsed.tied.views, kept.exclude(date__in=fewer), database)
         saved = set(parsed.saved.days)

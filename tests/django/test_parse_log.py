@@ -237,13 +237,17 @@ def test_an_object_that_is_deleted_during_the_run_leaves_nothing_behind(
 def test_a_range_saves_the_other_days(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
     days = [DAY + timedelta(number) for number in range(4)]
     Hits.objects.create(date=days[1], content_object=release, views=5)
+    Hits.objects.create(date=days[3], content_object=release, views=2)
     write(tmp_path / f"{days[1]}.log", access_line("/press/a/", days[1]))
     write(tmp_path / f"{days[2]}.log", b"")
     write(tmp_path / f"{days[3]}.log", access_line("/press/a/", days[3]) * 7)
     out, err = io.StringIO(), io.StringIO()
     with pytest.raises(CommandError, match=f"fewer hits than are kept, left unchanged: {days[1]}: 1 counted, 5 kept"):
         parse_log(access_line("/press/a/", days[0]), f"{days[0]}..{days[3]}", out=out, err=err)
-    assert f"8 hits of 1 object saved for {days[0]}, {days[3]}\n" in out.getvalue()
+    assert (
+        f"8 hits of 1 object saved for {days[0]}, {days[3]}\nmore hits than were kept: {days[3]}: 7 counted, 2 kept\n"
+        in out.getvalue()
+    )
     assert f"no line of the day, left unchanged: {days[2]} (the log has " in err.getvalue()
     assert history_of(release) == {days[0]: 1, days[1]: 5, days[3]: 7}
 

@@ -43,10 +43,10 @@ class Block(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The number of new rows, and the hits by day of days that were left unchanged."""
+    """The number of new rows, and the hits that the file had, by day, of the days that were compared."""
 
     rows: int
-    left: dict[str, int]
+    kept: dict[str, int]
 
 
 class CsvFile:
@@ -77,7 +77,7 @@ class CsvFile:
 
         *counted* has the hits in *blocks* by day. With it, a day that has more hits in this file is left unchanged.
         """
-        rows, left = 0, {}
+        rows, kept = 0, {}
         old, new = (
             ((block.day, False, block) for block in self._old_blocks()),
             ((each.day, True, each) for each in blocks),
@@ -88,16 +88,16 @@ class CsvFile:
                 if day not in days:
                     file.writelines(block.lines for _, _, block in pieces)
                     continue
-                written, kept = self._write_day(file, pieces, inf if counted is None else counted.get(day, 0))
+                written, hits = self._write_day(file, pieces, inf if counted is None else counted.get(day, 0))
                 rows += written
-                if kept:
-                    left[day] = kept
-        return Written(rows, left)
+                if hits:
+                    kept[day] = hits
+        return Written(rows, kept)
 
     def _write_day(self, file: BinaryIO, pieces: Iterator[tuple[str, bool, Block]], counted: float) -> tuple[int, int]:
         """Write the old blocks of a day; if they have no more hits than *counted*, write the new blocks in their place.
 
-        Return the number of new rows, and the hits of old blocks that stay.
+        Return the number of new rows, and the hits of the old blocks.
         """
         start, rows, kept = file.tell(), 0, 0
         for _, is_new, block in pieces:
@@ -111,7 +111,7 @@ class CsvFile:
             rows += block.rows if is_new else 0
         if not rows and kept <= counted:
             _cut(file, start)
-        return rows, kept if kept > counted else 0
+        return rows, kept
 
     def _hits_in(self, block: Block) -> int:
         """Return the sum of all numbers in a block."""
@@ -212,7 +212,8 @@ def replace_days(
     try:
         with replacing(*(file.path for file in files)) as new:
             written = first.write_days(new[0], days, blocks[0], counted)
-            replaced = set(days) - written.left.keys()
+            left = {day for day, hits in written.kept.items() if counted is not None and hits > counted.get(day, 0)}
+            replaced = set(days) - left
             if not replaced:
                 raise NothingNew
             for file, own, its_blocks in zip(others, new[1:], blocks[1:], strict=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from fasthits.daily.atomic import resolve
 from fasthits.daily.csv.files import Block, CsvFile, csv_line, file_of, harmless, replace_days
 from fasthits.daily.layouts import PLAIN, Layout, Rows, not_filled
-from fasthits.daily.targets.refusals import find_fewer
+from fasthits.daily.targets.refusals import compare
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -35,7 +35,7 @@ class CsvTarget(Target):
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
         if not days:
-            return Replaced(0, [])
+            return Replaced(0, [], [])
         with _in_blocks(days, rows, self._layouts) as new:
             written = replace_days(
                 self._files,
@@ -43,8 +43,8 @@ class CsvTarget(Target):
                 [new.blocks(layout) for layout in self._layouts],
                 None if with_fewer else {day.isoformat(): hits for day, hits in new.hits.items()},
             )
-            kept = {date.fromisoformat(day): hits for day, hits in written.left.items()}
-            return Replaced(written.rows, find_fewer(new.hits, kept))
+            kept = {date.fromisoformat(day): hits for day, hits in written.kept.items()}
+            return Replaced(written.rows, *compare(new.hits, kept))
 
     def stale(self, days: Sequence[date]) -> list[str]:
         return [table for table in not_filled(self._layouts) if _has_rows(file_of(self._path, table), days)]
@@ -70,7 +70,7 @@ class CsvStream(Target):
                 count += block.rows
                 self._stream.write(block.lines)
         self._stream.flush()
-        return Replaced(count, [])
+        return Replaced(count, [], [])
 
 
 def _has_rows(file: Path, days: Sequence[date]) -> bool:

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from fasthits.daily.layouts import ANOTHER, PLAIN, Cell, Layout, Rows, not_filled, other_columns
 from fasthits.daily.parquet.folders import Folder
+from fasthits.daily.targets.refusals import NOT_COMPARED
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -46,15 +47,15 @@ class ParquetTarget(Target):
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
         if not days:
-            return Replaced(0, [])
+            return Replaced(0, [], [])
         new = RowsOfDays(days, rows)
         with self._errors(), self._folder.replacing() as new_file:
             self._check_columns()
             self._check_alone(days)
-            fewer = [] if with_fewer else new.leave_fewer(self._kept_hits(days))
+            compared = NOT_COMPARED if with_fewer else new.compare(self._kept_hits(days))
             replaced = list(map(date.isoformat, new.days))
             written = [self._write(layout, new.rows(layout), replaced, new_file) for layout in self._layouts]
-        return Replaced(written[0], fewer)
+        return Replaced(written[0], *compared)
 
     def stale(self, days: Sequence[date]) -> list[str]:
         with self._errors():

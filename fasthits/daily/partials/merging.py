@@ -16,7 +16,7 @@ from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_lay
 from fasthits.daily.partials import is_partial
 from fasthits.daily.partials.files import AGAIN, Advance, Partial, of_days, read_partial
 from fasthits.daily.partials.target import check_about, difference, hits_of
-from fasthits.daily.targets.refusals import Fewer, fewer_left
+from fasthits.daily.targets.refusals import Change, fewer_left
 from fasthits.daily.targets.target import Target
 from fasthits.errors import TableError, UsageError
 
@@ -34,7 +34,8 @@ class Merged(NamedTuple):
     rows: int
     missing: dict[date, list[str]]
     """The servers without a partial of a day; without *as_part* the day is left unchanged."""
-    fewer: list[Fewer]
+    fewer: list[Change]
+    more: list[Change]
     parts: dict[date, list[str]]
     """The days of which a server has only a part, each with what is missing; without *as_part* such a day is left
     unchanged."""
@@ -153,7 +154,7 @@ def merge(
     views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
     hits = sum(hits_of(views, done).values())
     return Merged(
-        servers.names, done, hits, replaced.rows, missing, replaced.fewer, parts, size,
+        servers.names, done, hits, replaced.rows, missing, replaced.fewer, replaced.more, parts, size,
         time.monotonic() - started,
     )  # fmt: skip
 

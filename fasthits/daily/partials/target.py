@@ -11,7 +11,7 @@ from fasthits.daily.atomic import NothingNew, check_file, replacing
 from fasthits.daily.counting.runs import BOTS, HITS, Run, Spool, Workshop, merged
 from fasthits.daily.layouts import BESIDE, Layout, Rows
 from fasthits.daily.partials.files import Partial, Table, now, of_days, read_partial, tables_to_write, write_partial
-from fasthits.daily.targets.refusals import find_fewer
+from fasthits.daily.targets.refusals import NOT_COMPARED, compare
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, Target
 from fasthits.errors import TableError
 from fasthits.records import fields_of
@@ -71,24 +71,24 @@ class PartialTarget(Target):
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
         if not days:
-            return Replaced(0, [])
+            return Replaced(0, [], [])
         try:
             with replacing(self._path) as (file,):
                 old = self._old()
                 new = tables_to_write(rows)
                 hits = hits_of({name: table.views for name, table in new.items()}, days)
                 kept = hits_of(old.views, days) if old else {}
-                fewer = [] if with_fewer else find_fewer(hits, kept)
-                replaced = sorted(set(days) - {day for day, *_ in fewer})
+                compared = NOT_COMPARED if with_fewer else compare(hits, kept)
+                replaced = sorted(set(days) - {day for day, *_ in compared.fewer})
                 if not replaced:
                     raise NothingNew
                 days_of_file = self._days(old, replaced, figures, rows.take_hours())
                 count = self._write(file, old, new, replaced, days_of_file, figures)
         except NothingNew:
-            return Replaced(0, fewer)
+            return Replaced(0, *compared)
         except OSError as error:
             raise TableError("cannot write partial", self._path, error.strerror or str(error)) from error
-        return Replaced(count, fewer)
+        return Replaced(count, *compared)
 
     def _days(
         self, old: Partial | None, replaced: Sequence[date], figures: Mapping[str, Any], hours: Mapping[date, list[int]]

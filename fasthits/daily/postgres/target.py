@@ -16,6 +16,7 @@ from fasthits.daily.postgres import referrers, sums
 from fasthits.daily.postgres.database import Postgres, check_schema, looking, writing
 from fasthits.daily.removed_paths import remove_paths
 from fasthits.daily.sqlite.referrers import TEXTS
+from fasthits.daily.targets.refusals import NOT_COMPARED
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -45,7 +46,7 @@ class PostgresTarget(Target):
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
         if not days:
-            return Replaced(0, [])
+            return Replaced(0, [], [])
         new = RowsOfDays(days, rows)
         with writing(self._url) as database:
             for layout in self._layouts:
@@ -53,11 +54,11 @@ class PostgresTarget(Target):
             self._check_tables(database)
             sums.declare(database)
             referrers.declare(database, [layout.name for layout in self._layouts])
-            fewer = [] if with_fewer else new.leave_fewer(_kept_hits(database, self._layouts[0], days))
+            compared = NOT_COMPARED if with_fewer else new.compare(_kept_hits(database, self._layouts[0], days))
             replaced = list(map(date.isoformat, new.days))
             if not replaced:
                 database.rollback()
-                return Replaced(0, fewer)
+                return Replaced(0, *compared)
             made = [_Days(database, layout) for layout in self._layouts]
             for each, layout in zip(made, self._layouts, strict=True):
                 each.fill(new.rows(layout), replaced)
@@ -74,7 +75,7 @@ class PostgresTarget(Target):
                 each.attach(replaced)
             if not sums.days_without(database):
                 remove_paths(database)
-        return Replaced(made[0].rows, fewer)
+        return Replaced(made[0].rows, *compared)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         with looking(self._url) as database:

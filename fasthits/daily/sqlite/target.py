@@ -10,6 +10,7 @@ from fasthits.daily.layouts import ANOTHER, PLAIN, Layout, Rows, not_filled, oth
 from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, insert_rows, reading, writing
 from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.daily.sqlite.sums import check_tables, days_without_sums, make_missing_sums, pause, resume
+from fasthits.daily.targets.refusals import NOT_COMPARED
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -38,17 +39,17 @@ class SqliteTarget(Target):
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
         if not days:
-            return Replaced(0, [])
+            return Replaced(0, [], [])
         new = RowsOfDays(days, rows)
         with writing(self._path, self._max_bytes) as database:
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
             check_tables(database, self._path)
-            fewer = [] if with_fewer else new.leave_fewer(_hits_by_day(database, self._layouts[0], days))
+            compared = NOT_COMPARED if with_fewer else new.compare(_hits_by_day(database, self._layouts[0], days))
             if not new.days:
                 database.rollback()
-                return Replaced(0, fewer)
+                return Replaced(0, *compared)
             pause(database)
             for layout in self._layouts:
                 dates = ((day.isoformat(),) for day in new.days)
@@ -56,7 +57,7 @@ class SqliteTarget(Target):
                 insert_rows(database, layout, new.rows(layout))
             resume(database, new.days)
             count = sum(_count_rows(database, self._layouts[0], day) for day in new.days)
-        return Replaced(count, fewer)
+        return Replaced(count, *compared)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         if not self._path.exists():

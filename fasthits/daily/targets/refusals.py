@@ -18,7 +18,7 @@ NAMED_GAPS = 3
 NAMED_SERVERS = 10
 NAMED_FILES = 10
 NAMED_DAYS = 10
-"""How many days with fewer hits a message names, with their numbers."""
+"""How many days with fewer or more hits a message names, with their numbers."""
 
 SHOWN_OF_LINE = 120
 """Characters that are shown of a malformed line among good lines; mostly the request is among them."""
@@ -33,8 +33,8 @@ MANY_MALFORMED = 0.1
 """A greater share of malformed lines needs attention."""
 
 
-class Fewer(NamedTuple):
-    """A day with fewer hits in the new count than in the kept one."""
+class Change(NamedTuple):
+    """A day with other hits in the new count than in the kept one."""
 
     day: date
     counted: int
@@ -44,16 +44,30 @@ class Fewer(NamedTuple):
         return f"{self.day}: {self.counted:,} counted, {self.kept:,} kept"
 
 
-def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fewer]:
-    """Return the days that have fewer hits in *counted* than in *kept*, in order. Both map a day to its hits.
+class Compared(NamedTuple):
+    """The days with other hits than are kept, in order: days with fewer hits stay, days with more are replaced."""
 
-    >>> find_fewer({date(2026, 3, 12): 7}, {date(2026, 3, 12): 7, date(2026, 3, 13): 1})
-    [Fewer(day=datetime.date(2026, 3, 13), counted=0, kept=1)]
+    fewer: list[Change]
+    more: list[Change]
+
+
+NOT_COMPARED = Compared([], [])
+
+
+def compare(counted: Mapping[date, int], kept: Mapping[date, int]) -> Compared:
+    """Compare the hits of each day that is *kept*. Both map a day to its hits.
+
+    >>> compare({date(2026, 3, 12): 7, date(2026, 3, 13): 5}, {date(2026, 3, 12): 7, date(2026, 3, 14): 1})
+    Compared(fewer=[Change(day=datetime.date(2026, 3, 14), counted=0, kept=1)], more=[])
     """
-    return [Fewer(day, counted.get(day, 0), hits) for day, hits in sorted(kept.items()) if counted.get(day, 0) < hits]
+    changes = [Change(day, counted.get(day, 0), hits) for day, hits in sorted(kept.items())]
+    return Compared(
+        [each for each in changes if each.counted < each.kept],
+        [each for each in changes if each.counted > each.kept],
+    )
 
 
-def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
+def days_left(found: Counted, fewer: Sequence[Change]) -> Iterator[str]:
     """Yield a line for each reason why days were left unchanged, with what to type; nothing if no day was left."""
     if found.missing:
         hints = "; ".join(found.hints_of_missing)
@@ -69,12 +83,21 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     yield from fewer_left(fewer, WHY_FEWER)
 
 
-def fewer_left(fewer: Sequence[Fewer], why: str) -> Iterator[str]:
+def fewer_left(fewer: Sequence[Change], why: str) -> Iterator[str]:
     """Yield a line if days were left unchanged because they have fewer hits now; *why* that may be."""
     if fewer:
-        named = "; ".join(map(str, fewer[:NAMED_DAYS]))
-        more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
-        yield f"fewer hits than are kept, left unchanged: {named}{more} ({why})"
+        yield f"fewer hits than are kept, left unchanged: {_name(fewer)} ({why})"
+
+
+def more_than_kept(more: Sequence[Change]) -> Iterator[str]:
+    """Yield a line if days were replaced that had fewer hits: the log was not whole then, or the rules differ."""
+    if more:
+        yield f"more hits than were kept: {_name(more)}"
+
+
+def _name(changes: Sequence[Change]) -> str:
+    more = f"; and {number_of(len(changes) - NAMED_DAYS, 'more day')}" * (len(changes) > NAMED_DAYS)
+    return "; ".join(map(str, changes[:NAMED_DAYS])) + more
 
 
 def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:

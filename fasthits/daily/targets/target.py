@@ -6,7 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fasthits.daily.layouts import Cell, Layout, Rows
-from fasthits.daily.targets.refusals import Fewer, find_fewer
+from fasthits.daily.targets.refusals import Change, Compared, compare
 
 if TYPE_CHECKING:
     from fasthits.daily.counting.threads import Progress
@@ -15,10 +15,14 @@ NO_FIGURES: Mapping[str, Any] = {}
 
 
 class Replaced(NamedTuple):
-    """The number of new rows of views, and the days that were left unchanged, because the table has more hits."""
+    """The result of a replacement."""
 
     rows: int
-    fewer: list[Fewer]
+    """The number of new rows of views."""
+    fewer: list[Change]
+    """Days that were left unchanged, because the table has more hits."""
+    more: list[Change]
+    """Replaced days of which the table had fewer hits."""
 
 
 class Target(Protocol):
@@ -65,12 +69,12 @@ class RowsOfDays:
         self.hits: Mapping[date, int] = {day: found[day] for day in days if day in found}
         """The hits of each day that has any, all paths together."""
 
-    def leave_fewer(self, kept: Mapping[date, int]) -> list[Fewer]:
-        """Leave out the days that have fewer hits than are *kept*, and return them."""
-        fewer = find_fewer(self.hits, kept)
-        left = {day for day, *_ in fewer}
+    def compare(self, kept: Mapping[date, int]) -> Compared:
+        """Compare the hits with those that are *kept*, and leave out the days that have fewer."""
+        compared = compare(self.hits, kept)
+        left = {day for day, *_ in compared.fewer}
         self.days = [day for day in self.days if day not in left]
-        return fewer
+        return compared
 
     def rows(self, layout: Layout) -> Iterator[tuple[Cell, ...]]:
         """Yield a table's rows in the order of its primary key, each key once."""

@@ -92,7 +92,7 @@ def test_a_day_with_more_hits_than_were_counted_is_left_unchanged(
     assert len(found) == 3
     assert found[-1] == ("2026-03-12", "/c", "1")
     written = replace_days([CsvFile(file, COLUMNS)], days, [[]], {"2026-03-12": 1, "2026-03-11": hits})
-    assert written == Written(0, {})
+    assert written == Written(0, {"2026-03-11": hits, "2026-03-12": 1})
     assert read(file) == []
 
 

@@ -21,7 +21,7 @@ from fasthits.cli.app import app
 from fasthits.daily.layouts import hits_layout
 from fasthits.daily.parquet import folders, target
 from fasthits.daily.targets.opening import open_target
-from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.refusals import Change
 from fasthits.daily.targets.target import Replaced
 from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
@@ -109,13 +109,13 @@ def test_some_days_are_replaced_and_the_others_stay(folder: str) -> None:
     replace(folder, {day: {b"/": 5} for day in MARCH[:4]})
     before = files_in(folder)
     assert replace(folder, {MARCH[1]: {b"/": 4}, MARCH[2]: {b"/": 6}, MARCH[4]: {}}) == Replaced(
-        1, [Fewer(MARCH[1], 4, 5)]
+        1, [Change(MARCH[1], 4, 5)], [Change(MARCH[2], 6, 5)]
     )
     assert rows_of(folder) == [(f"2026-03-0{day}", "/", views) for day, views in ((1, 5), (2, 5), (3, 6), (4, 5))]
     changed = {name for name, content in files_in(folder).items() if before.get(name) != content}
     of_new_day = {f"{table}/date=2026-03-05/{table}.parquet" for table in ("hits", "hours")}
     assert changed == {"hits/date=2026-03-03/hits.parquet"} | of_new_day
-    assert replace(folder, {MARCH[1]: {b"/": 4}}, with_fewer=True) == Replaced(1, [])
+    assert replace(folder, {MARCH[1]: {b"/": 4}}, with_fewer=True) == Replaced(1, [], [])
 
 
 def test_other_columns_and_other_files_are_errors(folder: str, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_kept_day_that_another_program_has_written_is_not_replaced(folder: str
     with pytest.raises(TableError, match=f"not a Parquet file of fasthits: {file} .*move it away"):
         replace(folder, {MARCH[1]: {b"/": 4}})
     file.rename(f"{folder}damaged")
-    assert replace(folder, {MARCH[1]: {b"/": 4}}) == Replaced(1, [])
+    assert replace(folder, {MARCH[1]: {b"/": 4}}) == Replaced(1, [], [])
 
 
 def test_another_file_of_the_same_day_would_count_twice_and_is_an_error(folder: str) -> None:
@@ -161,14 +161,14 @@ def test_another_file_of_the_same_day_would_count_twice_and_is_an_error(folder: 
     (ours.parent / "_SUCCESS").touch()
     for name in (".hits.parquet.crc", ".part-0.parquet"):
         ours.with_name(name).touch()
-    assert replace(folder, {MARCH[1]: {b"/": 6}}) == Replaced(1, [])
+    assert replace(folder, {MARCH[1]: {b"/": 6}}) == Replaced(1, [], [Change(MARCH[1], 6, 5)])
     copy = ours.with_name("part-0.parquet")
     copy.write_bytes(ours.read_bytes())
     before = files_in(folder)
     with pytest.raises(TableError, match=f"another Parquet file of the same day: {copy} .*move it away"):
         replace(folder, {MARCH[1]: {b"/": 7}})
     assert files_in(folder) == before
-    assert replace(folder, {MARCH[0]: {b"/": 7}}) == Replaced(1, [])
+    assert replace(folder, {MARCH[0]: {b"/": 7}}) == Replaced(1, [], [Change(MARCH[0], 7, 5)])
 
 
 def test_a_disk_that_is_full_changes_nothing(folder: str) -> None:
@@ -229,7 +229,7 @@ def test_rollups_at_once_wait_for_each_other(folder: str, monkeypatch: pytest.Mo
 def test_many_rows_make_several_groups(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(target, "BATCH_ROWS", 25)
     monkeypatch.setattr(target, "GROUP_BATCHES", 4)
-    assert replace(folder, {MARCH[0]: {b"/%03d" % number: 1 for number in range(250)}}) == Replaced(250, [])
+    assert replace(folder, {MARCH[0]: {b"/%03d" % number: 1 for number in range(250)}}) == Replaced(250, [], [])
     found = parquet.ParquetFile(f"{folder}hits/date=2026-03-01/hits.parquet")
     assert [found.metadata.row_group(at).num_rows for at in range(found.num_row_groups)] == [100, 100, 50]
     assert [path for _, path, _ in rows_of(folder)] == [f"/{number:03}" for number in range(250)]

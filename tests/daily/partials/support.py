@@ -20,7 +20,7 @@ def partial_of(file: Path, server: str, days: dict[date, int], rules: Rules = DE
     for day, views in days.items():
         hit_table.add(day, f"/{server}".encode(), views)
     table = PartialTarget(file, [hits_layout(rules.by_host)], Origin.of(server, rules))
-    assert table.replace(sorted(days), hit_table, with_fewer=True) == Replaced(len(days), [])
+    assert table.replace(sorted(days), hit_table, with_fewer=True) == Replaced(len(days), [], [])
     return file
 
 

@@ -157,6 +157,8 @@ def test_a_forgotten_server_leaves_fewer_hits_and_the_day_stays(tmp_path: Path) 
     assert (code, rows) == (1, ["2026-03-12,/web2,2", "2026-03-12,/web1,1"])
     assert "fewer hits than are kept, left unchanged: 2026-03-12: 1 counted, 3 kept (is a server missing?" in said
     assert merged(tmp_path, "--replace")[:2] == (0, ["2026-03-12,/web1,1"])
+    partial_of(tmp_path / "b.hits", "web2", {DAY: 2})
+    assert "  more hits than were kept: 2026-03-12: 3 counted, 1 kept\n" in merged(tmp_path)[2]
 
 
 def test_a_part_of_a_day_of_a_server_is_not_taken_for_the_whole(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from fasthits.daily.past.documents import (
 )
 from fasthits.daily.past.history import History
 from fasthits.daily.past.opening import state_of
+from fasthits.daily.targets.refusals import Change
 from fasthits.daily.targets.target import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
@@ -35,7 +36,7 @@ def test_a_reader_sees_the_old_or_the_new_day_while_it_is_replaced(url: str, psq
             eventually(lambda: psql.execute(WAITING).fetchone() != (0,))  # it waits for the reader
             replace_new = {MARCH[2]: {b"/": 1}}
             assert history.views("/") == dict.fromkeys(MARCH[:2], 1)
-        assert replaced.result() == Replaced(1, [])
+        assert replaced.result() == Replaced(1, [], [Change(MARCH[0], 5, 1)])
     replace(url, replace_new)
     assert history.views("/") == {MARCH[0]: 5, MARCH[1]: 1, MARCH[2]: 1}
 

@@ -7,7 +7,7 @@ import pytest
 from fasthits.daily.days import Range
 from fasthits.daily.past.history import History
 from fasthits.daily.targets.opening import open_target
-from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.refusals import Change
 from fasthits.daily.targets.target import Replaced
 from tests.daily.postgres.support import MARCH, Connection, rows_of, sums_in
 from tests.support.commands import fasthits, write
@@ -16,7 +16,7 @@ from tests.support.targets import replace
 
 def test_some_days_are_replaced_and_the_others_stay(url: str, psql: Connection) -> None:
     replace(url, {day: {b"/": 1, b"/old": 2} for day in MARCH[:4]})
-    assert replace(url, {MARCH[1]: {b"/": 5}, MARCH[2]: {}}, with_fewer=True) == Replaced(1, [])
+    assert replace(url, {MARCH[1]: {b"/": 5}, MARCH[2]: {}}, with_fewer=True) == Replaced(1, [], [])
     assert rows_of(psql) == [
         *((str(MARCH[0]), path, views) for path, views in (("/", 1), ("/old", 2))),
         (str(MARCH[1]), "/", 5),
@@ -28,8 +28,10 @@ def test_some_days_are_replaced_and_the_others_stay(url: str, psql: Connection) 
 def test_a_day_with_fewer_hits_stays_as_it_is_in_all_tables(url: str, psql: Connection) -> None:
     replace(url, {day: {b"/": 5} for day in MARCH[:2]})
     before = rows_of(psql)
-    assert replace(url, {MARCH[0]: {b"/": 4}}) == Replaced(0, [Fewer(MARCH[0], 4, 5)])
-    assert replace(url, {MARCH[0]: {b"/": 4}, MARCH[1]: {b"/": 6}}) == Replaced(1, [Fewer(MARCH[0], 4, 5)])
+    assert replace(url, {MARCH[0]: {b"/": 4}}) == Replaced(0, [Change(MARCH[0], 4, 5)], [])
+    assert replace(url, {MARCH[0]: {b"/": 4}, MARCH[1]: {b"/": 6}}) == Replaced(
+        1, [Change(MARCH[0], 4, 5)], [Change(MARCH[1], 6, 5)]
+    )
     assert rows_of(psql) == [before[0], (str(MARCH[1]), "/", 6)]
 
 
@@ -38,8 +40,8 @@ def test_a_day_is_known_in_each_datestyle(style: str, url: str, psql: Connection
     """A user, a database or the environment may set it."""
     replace(url, {MARCH[9]: {b"/": 5}})
     styled = f"{url}&options=-cdatestyle%3D{style.replace(',', '%2C')}%20-cbytea_output%3Descape"
-    assert replace(styled, {MARCH[9]: {b"/": 4}}) == Replaced(0, [Fewer(MARCH[9], 4, 5)])
-    assert replace(styled, {MARCH[9]: {b"/": 6}, MARCH[10]: {b"/": 1}}) == Replaced(2, [])
+    assert replace(styled, {MARCH[9]: {b"/": 4}}) == Replaced(0, [Change(MARCH[9], 4, 5)], [])
+    assert replace(styled, {MARCH[9]: {b"/": 6}, MARCH[10]: {b"/": 1}}) == Replaced(2, [], [Change(MARCH[9], 6, 5)])
     open_target(styled).catch_up()
     assert History(styled).views("/") == {MARCH[9]: 6, MARCH[10]: 1}
     assert [row[:3] for row in sums_in(psql)] == [("2026-03-10", "", 6), ("2026-03-11", "", 1)]
@@ -56,7 +58,7 @@ def test_an_empty_log_does_not_erase_a_day(url: str, psql: Connection, tmp_path:
 
 def test_zero_bytes_are_written_as_escapes_and_equal_rows_add_up(url: str, psql: Connection) -> None:
     """Texts in PostgreSQL cannot hold zero bytes."""
-    assert replace(url, {MARCH[0]: {b"/a\0": 1, b"/a\\x00": 2, b"/b": 4}}) == Replaced(2, [])
+    assert replace(url, {MARCH[0]: {b"/a\0": 1, b"/a\\x00": 2, b"/b": 4}}) == Replaced(2, [], [])
     assert rows_of(psql) == [(str(MARCH[0]), "/a\\x00", 3), (str(MARCH[0]), "/b", 4)]
     assert [row[2:] for row in sums_in(psql)] == [(7, None, 2)]
 

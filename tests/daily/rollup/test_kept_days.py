@@ -103,6 +103,16 @@ def test_a_kept_day_is_replaced_by_as_much_and_with_replace_by_less(kept: Path) 
         assert rows_in(kept) == [KEPT[0], *rows, KEPT[2]]
 
 
+def test_a_summary_tells_that_more_hits_were_counted_than_were_kept(kept: Path) -> None:
+    """Somebody may have forgotten a rule such as --pages."""
+    rollup = ("rollup", str(DAY), "--logs", "a.log", "--to", kept.name)
+    text = "  more hits than were kept: 2026-03-12: 5 counted, 3 kept\n"
+    for number, is_told in ((3, False), (5, True), (5, False)):
+        write(kept.parent / "a.log", hit("/new") * number)
+        said = fasthits(*rollup, cwd=kept.parent).stderr.decode()
+        assert f"  1 row for 2026-03-12 in {kept.name}\n{text if is_told else ''}" == said[said.index("  1 row") :]
+
+
 def test_a_log_without_lines_of_a_day_never_replaces_the_day(kept: Path) -> None:
     for log in (b"", OF_ANOTHER_FORMAT, hit("/", DAY + timedelta(1))):
         write(kept.parent / "a.log", log)

@@ -18,7 +18,7 @@ from fasthits.daily.csv.target import CsvTarget
 from fasthits.daily.layouts import Rows, hits_layout, referrers_layout
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.daily.targets.opening import open_target
-from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.refusals import Change
 from fasthits.daily.targets.target import Replaced
 from tests.daily.targets.support import MARCH, READERS, csv_rows, read, rows_of, table
 from tests.support.processes import PROJECT
@@ -56,8 +56,8 @@ def test_a_day_with_more_kept_hits_is_left_unchanged(file: Path, make: Callable[
     kept = {MARCH[0]: {"/": 1}, MARCH[1]: {"/a": 3, "/b,": 4}, MARCH[2]: {"/a": 3}, MARCH[3]: {"/a": 1}}
     table(file).replace(MARCH[:4], make(kept))
     new = {MARCH[0]: {"/new": 2}, MARCH[1]: {"/new": 6}, MARCH[2]: {"/new": 3}, MARCH[4]: {"/new": 1}}
-    fewer = [Fewer(MARCH[1], 6, 7), Fewer(MARCH[3], 0, 1)]
-    assert table(file).replace(MARCH[:5], make(new)) == Replaced(3, fewer)
+    fewer = [Change(MARCH[1], 6, 7), Change(MARCH[3], 0, 1)]
+    assert table(file).replace(MARCH[:5], make(new)) == Replaced(3, fewer, [Change(MARCH[0], 2, 1)])
     assert read(file) == [
         ("2026-03-01", "/new", 2),
         ("2026-03-02", "/b,", 4),
@@ -67,9 +67,9 @@ def test_a_day_with_more_kept_hits_is_left_unchanged(file: Path, make: Callable[
         ("2026-03-05", "/new", 1),
     ]
     before = file.stat()
-    assert table(file).replace(MARCH[1:4:2], make(new)) == Replaced(0, fewer)
+    assert table(file).replace(MARCH[1:4:2], make(new)) == Replaced(0, fewer, [])
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert table(file).replace(MARCH[1:4:2], make({MARCH[1]: {"/new": 6}}), with_fewer=True) == Replaced(1, [])
+    assert table(file).replace(MARCH[1:4:2], make({MARCH[1]: {"/new": 6}}), with_fewer=True) == Replaced(1, [], [])
     assert [row for row in read(file) if row[0] in ("2026-03-02", "2026-03-04")] == [("2026-03-02", "/new", 6)]
 
 
@@ -107,10 +107,10 @@ def test_all_hits_of_a_day_are_compared_and_all_its_tables_stay(tmp_path: Path, 
         return {row.split(",")[1] for row in file.read_text().splitlines() if row.startswith(str(day))}
 
     replace(b"old", (5, 5), 2)
-    assert replace(b"new", (5, 6), 1).fewer == [Fewer(MARCH[0], 46, 47)]
+    assert replace(b"new", (5, 6), 1).fewer == [Change(MARCH[0], 46, 47)]
     for of in ("hits", "referrers"):
         assert (hosts(of, MARCH[0]), hosts(of, MARCH[1])) == ({"old"}, {"new"})
-    assert replace(b"new", (4, 6), 11) == Replaced(19, [])
+    assert replace(b"new", (4, 6), 11) == Replaced(19, [], [])
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -186,7 +186,7 @@ def test_rows_of_several_runs_are_sorted_and_equal_rows_add_up(file: Path) -> No
         spill.add(hit_table)
     found = [(str(MARCH[number % 2]), name.decode(), 1 + number % 3) for number, name in enumerate(names)]
     found.append((str(MARCH[2]), "/caf\\xe9", 4))
-    assert table(file).replace(MARCH[:3], spill.rows(HitTable())) == Replaced(len(names) + 1, [])
+    assert table(file).replace(MARCH[:3], spill.rows(HitTable())) == Replaced(len(names) + 1, [], [])
     assert read(file) == sorted(found, key=lambda row: (row[0], -row[2], row[1].encode()))
-    assert table(file).replace(MARCH[2:3], rows_of({}), with_fewer=True) == Replaced(0, [])
+    assert table(file).replace(MARCH[2:3], rows_of({}), with_fewer=True) == Replaced(0, [], [])
     assert read(file) == sorted(found[:-1], key=lambda row: (row[0], -row[2], row[1].encode()))

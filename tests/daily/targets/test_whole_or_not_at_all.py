@@ -197,7 +197,7 @@ def test_several_csv_files_are_all_replaced_or_none(tmp_path: Path) -> None:
         replace()
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     (tmp_path / "hits.referrers.csv").unlink()
-    assert replace() == Replaced(1, [])
+    assert replace() == Replaced(1, [], [])
     assert sorted(os.listdir(tmp_path)) == ["hits.csv", "hits.referrers.csv"]
 
 

@@ -14,7 +14,7 @@ from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, pars
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.targets.refusals import days_left, examples, needs_attention, remarks, said_of
+from fasthits.daily.targets.refusals import days_left, examples, more_than_kept, needs_attention, remarks, said_of
 from fasthits.display import counted, printable
 from fasthits.django import clock
 from fasthits.django.commands import HitsCommand
@@ -155,6 +155,8 @@ class Command(HitsCommand):
         saved = parsed.saved
         of_objects = f"{counted(saved.views, 'hit')} of {counted(saved.objects, 'object')}"
         self.stdout.write(f"{of_objects} saved for {name_days(saved.days) or 'no day'}")
+        for line in more_than_kept([each for each in parsed.more if each.day in saved.days]):
+            self.stdout.write(line)
         loose = f"{counted(parsed.tied.loose_views, 'hit')} of {counted(parsed.tied.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
         for remark in remarks(found):
