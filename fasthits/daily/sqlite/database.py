@@ -28,6 +28,9 @@ LOOK_LOCK_SECONDS = 10.0
 """How long a rollup that only reads waits while another rollup commits."""
 WRITE_LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
+OWN_TABLES = {"hits", "hits_paths"}
+"""Every file of fasthits has one of these, also if somebody has dropped the table hits to fill it anew."""
+NAME_ANOTHER = "name another file"
 MAX_VARIABLES = 999
 """Of a statement in SQLite before 3.32."""
 SIGNAL_SECONDS = 0.25
@@ -72,6 +75,7 @@ def reading(file: Path, lock_seconds: float = READ_LOCK_SECONDS) -> Iterator[sql
         path = _own_file(file)
         found = _load_csv(path) if file.suffix.lower() == ".csv" else _open_to_read(path, lock_seconds)
     with closing(found) as database, _errors_told("cannot read database", file), _ended_by_signals(database):
+        _check_program(database, file)
         yield database
 
 
@@ -89,6 +93,7 @@ def writing(file: Path, max_bytes: int | None = None) -> Iterator[sqlite3.Connec
             database.execute(f"PRAGMA cache_size = -{cache_bytes >> 10}")
             database.execute("PRAGMA synchronous = EXTRA")  # a commit waits for the disk
             _wait_to(database, "BEGIN IMMEDIATE")
+            _check_program(database, file)
             yield database
             if database.in_transaction:
                 _wait_to(database, "COMMIT")
@@ -189,6 +194,14 @@ def _begin_to_read(path: Path, mode: str, lock_seconds: float) -> sqlite3.Connec
     return database
 
 
+def _check_program(database: sqlite3.Connection, file: Path) -> None:
+    """Raise TableError if another program has made the file. Tables beside those of fasthits are fine."""
+    query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
+    found = [name for (name,) in database.execute(query)]
+    if found and not OWN_TABLES & set(map(str.lower, found)):
+        raise TableError(f"another program has made this SQLite file, with the table {found[0]}", file, NAME_ANOTHER)
+
+
 @contextmanager
 def _ended_by_signals(database: sqlite3.Connection) -> Iterator[None]:
     """Let a signal whose handler raises an error, such as Ctrl-C, end a query at once.
@@ -246,7 +259,7 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
 _HINTS = {
     sqlite3.SQLITE_BUSY: "; another program, such as a rollup, is using it: try again in a few seconds",
     sqlite3.SQLITE_CORRUPT: "; restore a backup, or roll up the days again into another file",
-    sqlite3.SQLITE_NOTADB: "; name another file",
+    sqlite3.SQLITE_NOTADB: f"; {NAME_ANOTHER}",
     sqlite3.SQLITE_FULL: "; free some space, then run it again",
 }
 

@@ -181,7 +181,7 @@ def test_mistakes_are_one_clear_line_and_change_nothing(
     write(tmp_path / "access.log", HOSTILE)
     write(tmp_path / "bad.toml", b"decode = true\nstatuss = 200\n")
     write(tmp_path / "hits.csv", b"date,path,views\n2026-03-12,/old,1\n")
-    for name, table in (("hits.db", "hits"), ("refs.db", "referrers")):
+    for name, table in (("hits.db", "hits"), ("refs.db", "hits"), ("refs.db", "referrers")):
         with closing(sqlite3.connect(tmp_path / name)) as database:
             database.execute(
                 f"CREATE TABLE {table}(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"

@@ -358,7 +358,8 @@ def test_a_question_about_views_that_are_no_numbers_ends_with_their_error(
 @pytest.mark.parametrize("name", ["hits_paths", "hits_sums"])
 def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> None:
     file = tmp_path / "hits.db"
-    change(file, f"CREATE TABLE {name}(a, b)", f"INSERT INTO {name} VALUES (1, 2)")
+    roll_up(file, {"/": 1}, DAYS[0])
+    change(file, f"DROP TABLE {name}", f"CREATE TABLE {name}(a, b)", f"INSERT INTO {name} VALUES (1, 2)")
     with pytest.raises(TableError, match=rf"another program has made the table {name} \(a, b\)"):
         SqliteTarget(file).check()
     with pytest.raises(TableError, match="another program has made the table"):

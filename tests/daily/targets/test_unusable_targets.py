@@ -10,6 +10,7 @@ import pytest
 from fasthits._parse import HitTable, LineRules
 from fasthits.daily.csv.target import CsvTarget
 from fasthits.daily.layouts import hits_layout
+from fasthits.daily.past.history import History
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.daily.targets.opening import open_target
 from fasthits.errors import TableError, UsageError
@@ -85,6 +86,39 @@ def test_a_table_hits_of_another_program_is_left_unchanged(tmp_path: Path) -> No
     ):
         with pytest.raises(TableError, match=r"these options make a table hits .*\(player, goals\): .* \(name another"):
             attempt()
+
+
+def test_a_database_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
+    """A mistyped name: the tables of fasthits do not belong into the history of a browser."""
+    file = tmp_path / "places.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE moz_places(id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT)")
+    database.close()
+    before = file.read_bytes()
+    for attempt in (
+        SqliteTarget(file).check,
+        lambda: SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}})),
+        lambda: History(file).days,
+    ):
+        with pytest.raises(TableError, match=r"another program .* table moz_places: .*sqlite \(name another file\)"):
+            attempt()
+    assert file.read_bytes() == before
+    assert os.listdir(tmp_path) == ["places.sqlite"]
+
+
+@pytest.mark.parametrize("dropped", [[], ["hits"]])
+def test_your_own_tables_may_be_beside_those_of_fasthits(dropped: list[str], tmp_path: Path) -> None:
+    """Also if you drop the table hits, to fill it anew."""
+    file = tmp_path / "hits.db"
+    SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE campaigns(path TEXT, name TEXT)")
+        for table in dropped:
+            database.execute(f"DROP TABLE {table}")
+    database.close()
+    SqliteTarget(file).check()
+    SqliteTarget(file).replace(MARCH[1:2], rows_of({MARCH[1]: {"/": 1}}))
+    assert MARCH[1] in History(file).days
 
 
 @pytest.mark.parametrize("target", ["hits.csv", "hits.db", "hits/", "postgresql"])
