@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "fasthits"
 COOKIE_SECONDS = 30 * 24 * 60 * 60
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 FORM = Path(__file__).with_name("static") / "token.html"
@@ -73,6 +72,8 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        # Browsers send a cookie to all ports of a host, so another server there, with another token, has another name.
+        self._cookie_name = f"fasthits-{self._proof('name')[:8]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it."""
@@ -107,7 +108,7 @@ class Guard:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(bearer.strip().encode("latin-1")):
             return None
-        if any(map(self._is_cookie, _cookies_in(headers.get("cookie", "")))):
+        if any(map(self._is_cookie, _cookies_in(headers.get("cookie", ""), self._cookie_name))):
             return None
         if "text/html" in headers.get("accept", ""):
             return _ask_for_token()
@@ -127,7 +128,7 @@ class Guard:
         """Return the way to the page, with the token in a cookie instead of the address bar."""
         page = RedirectResponse("./", 303)
         page.set_cookie(
-            COOKIE,
+            self._cookie_name,
             self._cookie(int(time.time()) + COOKIE_SECONDS),
             max_age=COOKIE_SECONDS,
             path=None,  # browsers then use the folder of the page, also behind a proxy
@@ -142,8 +143,10 @@ class Guard:
 
     def _cookie(self, ends_at: int) -> str:
         """Return a cookie's value: when it ends, and the proof that whoever made it knew the token."""
-        text = f"fasthits {ends_at}"
-        return f"{ends_at}.{hmac.digest((self._access.token or '').encode(), text.encode(), hashlib.sha256).hex()}"
+        return f"{ends_at}.{self._proof(str(ends_at))}"
+
+    def _proof(self, text: str) -> str:
+        return hmac.digest((self._access.token or "").encode(), f"fasthits {text}".encode(), hashlib.sha256).hex()
 
     def _is_cookie(self, given: str) -> bool:
         ends_at = given.partition(".")[0]
@@ -184,11 +187,12 @@ def _token_in(form: str) -> str | None:
     return values[0] if values else None
 
 
-def _cookies_in(header: str) -> list[str]:
-    """Return the values of all cookies of this name. Other cookies are of the site at the same address, in any form.
+def _cookies_in(header: str, wanted: str) -> list[str]:
+    """Return the values of all cookies of the *wanted* name. Other cookies are of the site at the same address, in any
+    form.
 
     Python's SimpleCookie finds nothing behind a cookie such as ``a={"b": 1}``. Starlette's parser removes quotes, which
     with Python before 3.11.10 takes 10 s for 60 kB of backslashes.
     """
     pairs = (pair.strip().partition("=") for pair in header.split(";"))
-    return [value for name, _, value in pairs if name == COOKIE]
+    return [value for name, _, value in pairs if name == wanted]
