@@ -38,6 +38,10 @@ XZ_BYTES = 256 << 20
 """The most memory for a decoder of xz, or of LZMA in a zip archive; `xz -9` needs 65 MiB. The limit of zstd's decoder
 is 128 MiB."""
 
+ZIP_DIRECTORY_BYTES = 1 << 20
+"""The most that is read at once of a zip archive. Its directory is read at once, and takes more than ten times as much
+memory; that of an archive of one file is shorter."""
+
 ENCRYPTED = 1
 """The flag of a file in a zip archive that has a password."""
 
@@ -278,7 +282,7 @@ class _Zipped(_Unpacking):
     def _open(self) -> object:
         from zipfile import ZIP_LZMA, ZipFile
 
-        archive = ZipFile(self._stream)
+        archive = ZipFile(_Bounded(self._stream, self._refused("is a zip archive of too many files")))
         members = [each for each in archive.infolist() if not each.is_dir()]
         if len(members) != 1:
             raise self._refused(f"is a zip archive of {len(members):,} files")
@@ -296,6 +300,21 @@ class _Zipped(_Unpacking):
         sizes = self._stream.read(4) or b""
         self._stream.seek(int.from_bytes(sizes[:2], "little") + int.from_bytes(sizes[2:], "little"), os.SEEK_CUR)
         return int.from_bytes((self._stream.read(9) or b"")[5:], "little")
+
+
+class _Bounded:
+    """A zip archive for ZipFile, which reads as much at once as the archive says."""
+
+    def __init__(self, stream: io.RawIOBase, error: LogFileError) -> None:
+        self._stream = stream
+        self._error = error
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to *size* bytes. Raises the error if that is more than ZIP_DIRECTORY_BYTES."""
+        if size > ZIP_DIRECTORY_BYTES:
+            raise self._error
+        return self._stream.read(size) or b""
 
 
 class _Utf16(_Unpacking):

@@ -5,6 +5,7 @@ import lzma
 import os
 import random
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,17 @@ def test_the_error_about_a_zip_archive_that_needs_too_much_memory_says_how_to_un
     hint = rf"log file needs more than 256 MiB of memory: {file} \(unpack it: 7z x {file} -oFOLDER\)"
     with pytest.raises(LogFileError, match=hint):
         decompressed(file)
+
+
+def test_an_archive_of_very_many_files_is_refused_without_memory_for_all_their_names(tmp_path: Path) -> None:
+    empty = [(f"{number}/{'x' * 200}.log", b"") for number in range(5_000)]
+    file = zipped(tmp_path / "a.zip", *empty)
+    tracemalloc.start()
+    with pytest.raises(LogFileError, match="zip archive of too many files"):
+        decompressed(file)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9])
