@@ -81,3 +81,13 @@ def packing_of(head: bytes) -> Packing | None:
     if b"\r" in head.rstrip(b"\r") and b"\n" not in head:  # servers escape a CR within a line
         return CR_ENDS
     return None
+
+
+def remedy(head: bytes, file: str, otherwise: str) -> str:
+    r"""Return what to do with a file that begins with *head* and is of the wrong kind: unpack it, or *otherwise*.
+
+    >>> remedy(b"\x1f\x8b\x08\0", "web1.hits.gz", "name another file")
+    'unpack it: gzip -dc web1.hits.gz > FILE'
+    """
+    packing = packing_of(head)
+    return packing.how_to_unpack(file) if packing and packing.command else otherwise

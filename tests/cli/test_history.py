@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import gzip
 import io
 import json
 import re
@@ -398,6 +399,7 @@ def test_reading_writes_no_file(database: Path) -> None:
 @pytest.mark.parametrize("command", [("history", "/a"), ("most-read",)])
 def test_a_file_that_is_not_a_database_is_reported_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path / "text.db", b"this is no database, whatever its name is")
+    write(tmp_path / "h.db.gz", gzip.compress(b"a database"))
     sqlite3.connect(tmp_path / "empty.db").close()
     with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
         database.execute("CREATE TABLE hits(id INTEGER, url TEXT)")
@@ -407,6 +409,10 @@ def test_a_file_that_is_not_a_database_is_reported_in_one_line(command: tuple[st
             "fasthits: no such database: none.db (fasthits rollup makes it; --database or FASTHITS_TO names another)",
         ),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database; name another file)"),
+        (
+            "h.db.gz",
+            "fasthits: cannot read database: h.db.gz (file is not a database; unpack it: gzip -dc h.db.gz > FILE)",
+        ),
         (
             "empty.db",
             "fasthits: cannot read database: empty.db (no such table: hits; fill it: fasthits rollup --to empty.db)",

@@ -153,7 +153,10 @@ def open_partial(name: str, size: int, read_at: ReadAt) -> Partial:
     """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for a damaged or altered partial, and
     for other files."""
     if not MAGIC.startswith(read_at(0, len(MAGIC))):
-        raise TableError("not a partial of fasthits", name, "make one: fasthits rollup --to NAME.hits")
+        from fasthits.formats.packing import HEAD_BYTES, remedy
+
+        hint = remedy(read_at(0, HEAD_BYTES), name, "make one: fasthits rollup --to NAME.hits")
+        raise TableError("not a partial of fasthits", name, hint)
     start, length, checksum, whole = TAIL.unpack(read_at(max(size - TAIL.size, 0), TAIL.size).ljust(TAIL.size))
     if whole != WHOLE or start + length + TAIL.size != size or length > MOST_CONTENTS_BYTES:
         raise TableError("partial is cut off", name, AGAIN)

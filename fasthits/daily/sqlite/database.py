@@ -248,18 +248,27 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # errors of Python's module have no code
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # errors of Python's module have no code
+        hint = _HINTS.get(code, "")
+        if code == sqlite3.SQLITE_NOTADB:
+            hint = f"; {_remedy(file)}"
         if str(error).startswith("no such table"):
             hint = f"; fill it: fasthits rollup --to {file}"
         elif str(error).startswith("no such column"):  # the table hits of another program
-            hint = _HINTS[sqlite3.SQLITE_NOTADB]
+            hint = f"; {NAME_ANOTHER}"
         raise TableError(failed, file, f"{error}{hint}") from error
+
+
+def _remedy(file: Path) -> str:
+    from fasthits.formats.packing import HEAD_BYTES, remedy
+
+    with file.open("rb") as opened:
+        return remedy(opened.read(HEAD_BYTES), str(file), NAME_ANOTHER)
 
 
 _HINTS = {
     sqlite3.SQLITE_BUSY: "; another program, such as a rollup, is using it: try again in a few seconds",
     sqlite3.SQLITE_CORRUPT: "; restore a backup, or roll up the days again into another file",
-    sqlite3.SQLITE_NOTADB: f"; {NAME_ANOTHER}",
     sqlite3.SQLITE_FULL: "; free some space, then run it again",
 }
 

@@ -1,6 +1,7 @@
 """Partials that differ in their rules, or are damaged or crafted, are an error, and nothing changes."""
 
 import contextlib
+import gzip
 import json
 import os
 import sqlite3
@@ -172,6 +173,8 @@ def test_partials_of_another_version_and_other_files_are_refused(tmp_path: Path)
     assert refused(other) == (
         f"fasthits: not a partial of fasthits: {other} (make one: fasthits rollup --to NAME.hits)"
     )
+    packed = write(tmp_path / "c.hits.gz", gzip.compress(b"a partial"))
+    assert refused(packed) == f"fasthits: not a partial of fasthits: {packed} (unpack it: gzip -dc {packed} > FILE)"
     done = fasthits("rollup", str(DAY), "--logs", "b.hits", "--to", "b.hits", cwd=tmp_path)
     assert done.returncode == 1
     assert other.read_bytes() == hit("/")
