@@ -8,18 +8,22 @@ class FasthitsError(Exception):
     'no such file: access.log (name another with --logs)'
     >>> str(FasthitsError("no such file", ""))
     "no such file: ''"
+    >>> str(FasthitsError("cannot reach memcached", "localhost", "start it", reason="Connection refused"))
+    'cannot reach memcached: localhost (Connection refused; start it)'
     """
 
     exit_code = 1
 
-    def __init__(self, failed: str, subject: object, hint: str = "") -> None:
+    def __init__(self, failed: str, subject: object, hint: str = "", *, reason: str = "") -> None:
         super().__init__(failed, subject, hint)
         self.failed = failed
         self.subject = subject
         self.hint = hint
+        self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.failed}: {str(self.subject) or repr('')}" + (f" ({self.hint})" if self.hint else "")
+        more = "; ".join(filter(None, [self.reason, self.hint]))
+        return f"{self.failed}: {str(self.subject) or repr('')}" + (f" ({more})" if more else "")
 
 
 class UsageError(FasthitsError):

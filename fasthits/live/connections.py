@@ -205,13 +205,13 @@ class Connector:
         """
         now = time.monotonic()
         if now < self._tried_at + RETRY_SECONDS:
-            raise self._failure or MemcachedError("cannot reach memcached", self.server, "it hung up just now")
+            raise self._failure or MemcachedError("cannot reach memcached", self.server, reason="it hung up just now")
         self._tried_at = now
         failures: dict[str, OSError | MemcachedError] = {}
         try:
             places = _places(self.server)
         except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
-            self._failure = MemcachedError("cannot reach memcached", self.server, f"{reason_of(error)}; {REACH}")
+            self._failure = MemcachedError("cannot reach memcached", self.server, REACH, reason=reason_of(error))
             raise self._failure from error
         for place in places:
             try:
@@ -226,7 +226,7 @@ class Connector:
             reasons = {name: reason_of(error) for name, error in failures.items()}
             same = len(set(reasons.values())) == 1
             text = next(iter(reasons.values())) if same else ", ".join(": ".join(each) for each in reasons.items())
-            self._failure = MemcachedError("cannot reach memcached", self.server, f"{text}; {REACH}")
+            self._failure = MemcachedError("cannot reach memcached", self.server, REACH, reason=text)
         raise self._failure
 
     def _connect_to(self, place: "_Place") -> Channel:
@@ -236,8 +236,10 @@ class Connector:
         try:
             channel = _start_tls(raw, tls, place.host, CONNECT_SECONDS, self._watch) if tls else raw
         except TimeoutError as error:
-            hint = f"no TLS handshake within {CONNECT_SECONDS:g} s"
-            raise self._probe(place) or MemcachedError("memcached does not answer", self.server, hint) from error
+            reason = f"no TLS handshake within {CONNECT_SECONDS:g} s"
+            raise self._probe(place) or MemcachedError(
+                "memcached does not answer", self.server, reason=reason
+            ) from error
         except (ConnectionError, *_TLS_ENDS) as error:
             hint = "in the TLS handshake: look at its log"
             raise self._probe(place) or MemcachedError("memcached hung up", self.server, hint) from error
@@ -278,12 +280,12 @@ def prove(channel: Channel, server: Server) -> None:
     except ssl.SSLError as error:
         raise _tls_problem(server, error) from error
     except OSError as error:
-        raise MemcachedError("cannot reach memcached", server, reason_of(error)) from error
+        raise MemcachedError("cannot reach memcached", server, reason=reason_of(error)) from error
     if _VERSION.fullmatch(reply):
         return
     if not reply and not hung_up:
-        hint = f"it accepted the connection and said nothing for {ANSWER_SECONDS:g} s"
-        raise _Unanswered("memcached does not answer", server, hint)
+        reason = f"it accepted the connection and said nothing for {ANSWER_SECONDS:g} s"
+        raise _Unanswered("memcached does not answer", server, reason=reason)
     if not reply:
         hint = "a proxy whose memcached is down?"
         if server.tls:
@@ -301,10 +303,10 @@ def reach(channel: Channel, server: Server, key: str) -> None:
     try:
         reply, hung_up = channel.ask(f"incr {key} 0\r\n".encode("ascii"), ANSWER_SECONDS)
     except OSError as error:
-        raise MemcachedError("cannot reach memcached", server, reason_of(error)) from error
+        raise MemcachedError("cannot reach memcached", server, reason=reason_of(error)) from error
     if not reply:
         how = "hung up" if hung_up else f"said nothing for {ANSWER_SECONDS:g} s"
-        raise MemcachedError("memcached does not answer", server, f"it {how} when it was asked for a counter")
+        raise MemcachedError("memcached does not answer", server, reason=f"it {how} when it was asked for a counter")
     if reply.startswith(b"SERVER_ERROR"):
         raise _misfit(server, reply)
 

@@ -130,7 +130,7 @@ def _reading(servers: Sequence[str], **options: Any) -> Iterator[HashClient]:
     try:
         yield cluster
     except (OSError, MemcacheError) as error:
-        raise MemcachedError("memcached does not answer", ", ".join(servers), reason_of(error)) from error
+        raise MemcachedError("memcached does not answer", ", ".join(servers), reason=reason_of(error)) from error
     except (LookupError, ValueError) as error:  # pymemcache cannot read the answer
         hint = "its answer is not that of memcached: check host and port"
         raise MemcachedError("memcached does not answer", ", ".join(servers), hint) from error

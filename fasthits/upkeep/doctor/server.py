@@ -24,7 +24,7 @@ TRIAL_PREFIX = "fasthits-doctor:"
 TRIAL_SECONDS = 60
 START = "systemctl start memcached, or name another with --memcached"
 REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
-"""Advice for errors whose hint is a reason. The hint of other errors is the advice."""
+"""Advice for errors that have a reason only. It is also more exact than REACH."""
 TRIAL_REMEDIES = {"full": "give memcached more memory with -m", "lost": REMEDIES["memcached does not answer"]}
 """Advice by the kind of problem that a delivery had."""
 PLAIN = "name the port of memcached's text protocol: --memcached HOST:PORT"
@@ -35,10 +35,9 @@ def reach(server: str) -> str:
     try:
         version = server_version(server)
     except MemcachedError as error:
-        remedy = REMEDIES.get(error.failed)
-        if remedy or not error.hint:
-            raise Finding(str(error).replace(f"; {REACH}", ""), remedy or START) from error
-        raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
+        because = f" ({error.reason})" * bool(error.reason)
+        advice = REMEDIES.get(error.failed, START) if error.hint in ("", REACH) else error.hint
+        raise Finding(f"{error.failed}: {error.subject}{because}", advice) from error
     seconds = []
     for _ in range(ROUND_TRIPS):
         started = time.perf_counter()
