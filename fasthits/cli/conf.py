@@ -51,7 +51,7 @@ def conf(
     from fasthits.daily.targets.opening import open_target
     from fasthits.daily.urls import is_postgres, is_url, shown
     from fasthits.live.servers import TlsFiles, check_servers
-    from fasthits.upkeep.conf import NGINX_LOG, Installation, choose_logs, texts
+    from fasthits.upkeep.conf import NGINX_LOG, Installation, choose_logs, files_of, texts
 
     if not _runs_isolated():
         hint = "install fasthits into a virtual environment that root owns, such as /opt/fasthits"
@@ -60,7 +60,7 @@ def conf(
     servers = check_servers(memcached, files)
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
-    patterns = logs or (choose_logs(_found()) if follow is None else [f"{follow}*"])
+    patterns = logs or (choose_logs(_found()) if follow is None else [files_of(os.path.abspath(follow))])
     if others := [each for each in (*patterns, follow) if each == STDIN or is_url(each)]:
         hint = "name the log that the web server writes"
         raise UsageError("conf is for log files of this machine", others[0], hint)

@@ -12,6 +12,8 @@ from fasthits.rules.config import CONFIG
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
 NGINX_LOG = "/var/log/nginx/access.log"
+CADDY = "caddy"
+"""A log with this in its name is taken for one that Caddy writes."""
 SHARED_FOLDER = "/var/log"
 """The folder in which many programs have their logs."""
 CRONOLOG = "/usr/bin/cronolog"
@@ -100,6 +102,18 @@ def choose_logs(found: Sequence[str]) -> list[str]:
     """
     apache = [pattern for pattern in found if "/nginx/" not in pattern]
     return apache or list(found) or [DEFAULT_LOGS]
+
+
+def files_of(log: str) -> str:
+    """Return the PATTERN of a log and its rotated files. Caddy rotates its logs itself, and gives them other names.
+
+    >>> files_of("/var/log/nginx/access.log")
+    '/var/log/nginx/access.log*'
+    >>> files_of("/var/log/caddy/access.log")  # and access-2026-11-25T10-00-00.000.log.gz
+    '/var/log/caddy/access*.log*'
+    """
+    name, ending = os.path.splitext(log)
+    return f"{name}*{ending}*" if CADDY in log and ending else f"{log}*"
 
 
 def texts(here: Installation) -> list[str]:
@@ -214,6 +228,16 @@ def systemd(here: Installation) -> str:
 
 def logrotate(here: Installation) -> str:
     """Return a crontab line that keeps cronolog's files, which logrotate does not know, from filling the disk."""
+    if not here.has_apache and CADDY in here.followed:
+        name, ending = os.path.splitext(os.path.basename(here.followed))
+        return f"""\
+# Caddy lets nobody else read its log. Write this into the Caddyfile:
+#     output file {here.followed} {{
+#         mode 0640
+#     }}
+# Caddy rotates the log itself, to {name}-TIME{ending}. The rollup reads these files, compressed or not, and counts
+# all that match its --logs. So the logs of other sites need other names.
+"""
     if not here.uses_cronolog:
         reload = " Apache's reload\n# loses no hit." if here.has_apache else ""
         return f"""\

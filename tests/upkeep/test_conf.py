@@ -1,5 +1,6 @@
 """`fasthits conf`: the lines that it prints work in the files that they are for."""
 
+import gzip
 import os
 import re
 import shlex
@@ -165,6 +166,21 @@ def test_for_a_followed_log_no_part_is_for_apache(place: Path) -> None:
     assert f"for folder in {place}/nginx; do" in text
     (rollup,) = crontab_commands(conf("--follow", log, "--logs", f"{place}/other/*.log"))
     assert f" --logs '{place}/other/*.log' " in rollup
+
+
+def test_for_caddys_log_the_rollup_reads_the_files_that_caddy_has_rotated(place: Path) -> None:
+    """Caddy puts the time before the ending. So access.log* names only the file that it writes to."""
+    yesterday, today = date.today() - ONE_DAY, date.today()
+    log = write(place / "caddy/access.log", hit("/b", yesterday), hit("/b", today))
+    rotated = hit("/a", yesterday - ONE_DAY) + hit("/a", yesterday)
+    write(log.with_name(f"access-{yesterday}T10-00-00.000.log.gz"), gzip.compress(rotated))
+    text = fasthits("conf", "--follow", log, "--database", place / "kept.db").stdout.decode()
+    assert f"\n#     output file {log} {{\n#         mode 0640\n" in text
+    (rollup,) = crontab_commands(text)
+    assert run_as_cron(rollup, place) == (0, "")
+    kept = fasthits("most-read", "--csv", "--database", place / "kept.db").stdout.decode()
+    assert "/a,1" in kept
+    assert "/b,1" in kept
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may let another user read a log")
