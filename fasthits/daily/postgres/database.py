@@ -16,6 +16,7 @@ from psycopg.types.datetime import DateBinaryLoader
 from psycopg.types.numeric import NumericBinaryLoader
 
 from fasthits.daily.urls import shown
+from fasthits.display import printable
 from fasthits.errors import TableError, UsageError
 
 LEAST_VERSION = 12
@@ -26,6 +27,8 @@ SILENT_MILLISECONDS = 60_000
 ANSWER_SECONDS = 3600.0
 """How long a statement may take until the server sends something. A server that has stopped keeps its connections, and
 its network goes on. No statement here takes more than some minutes, for a day of millions of paths."""
+SILENT_SECONDS = 30.0
+"""How long a server may say nothing until a warning says what is waited for."""
 LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
 TURN_SECONDS = 1.0
@@ -35,6 +38,8 @@ CANCEL_SECONDS = 0.2
 _LOCK = 0x46485453
 """The first half of the number of our advisory lock; the second half is the schema's."""
 
+log = logging.getLogger("fasthits.postgres")
+"""Without a handler, Python prints its warnings to standard error: a command does so."""
 logging.getLogger("psycopg").addHandler(logging.NullHandler())  # do not print its warnings
 
 
@@ -55,11 +60,23 @@ class _Whole(NumericBinaryLoader):
         return int(super().load(data))
 
 
+_SILENT = (
+    "fasthits: warning: the server has not answered for {:.0f} s: {} (fasthits waits up to {:,.0f} s; is another "
+    "rollup at work? if not, look at the server's disk and its log)"
+)
+
+
 class _Connection(psycopg.Connection[Any]):
-    """A connection that does not wait for ever."""
+    """A connection that does not wait for ever, and does not wait for long in silence."""
+
+    name = ""
+    _warned = False
 
     def wait(self, gen: PQGen[_Result], *args: Any, **kwargs: Any) -> _Result:
-        """Wait as psycopg does, but raise OperationalError, with the connection closed, after ANSWER_SECONDS."""
+        """Wait as psycopg does, but raise OperationalError, with the connection closed, after ANSWER_SECONDS.
+
+        Warns once, after SILENT_SECONDS.
+        """
         return super().wait(self._watched(gen), *args, **kwargs)
 
     def _watched(self, gen: PQGen[_Result]) -> PQGen[_Result]:
@@ -69,9 +86,12 @@ class _Connection(psycopg.Connection[Any]):
             while True:
                 if ready := (yield wanted):
                     heard_at = time.monotonic()
-                elif time.monotonic() - heard_at > ANSWER_SECONDS:
+                elif (silent := time.monotonic() - heard_at) > ANSWER_SECONDS:
                     self.pgconn.finish()
                     raise psycopg.OperationalError(f"the server has not answered for {ANSWER_SECONDS:,.0f} s")
+                elif silent > SILENT_SECONDS and not self._warned:
+                    self._warned = True
+                    log.warning(_SILENT.format(SILENT_SECONDS, self.name, ANSWER_SECONDS))
                 wanted = gen.send(ready)
         except StopIteration as end:
             return cast(_Result, end.value)
@@ -231,6 +251,7 @@ def _opened(url: str, failed: str) -> Iterator["psycopg.Connection[Any]"]:
         as_table_error(failed, url),
         closing(_Connection.connect(url, prepare_threshold=None, **parameters)) as connection,
     ):
+        connection.name = printable(shown(url))
         version = connection.info.server_version // 10_000
         if version < LEAST_VERSION:
             hint = f"fasthits needs PostgreSQL {LEAST_VERSION} or newer"

@@ -135,6 +135,28 @@ def test_a_server_that_stops_is_not_waited_for_for_ever(
     )
 
 
+SILENT = """
+import os, signal, sys
+from threading import Timer
+from fasthits.daily.postgres import database as connections
+
+connections.SILENT_SECONDS = 0.3
+with connections.looking(sys.argv[1]) as database:
+    (pid,) = database.execute("SELECT pg_backend_pid()").fetchone()
+    os.kill(pid, signal.SIGSTOP)
+    Timer(1, os.kill, [pid, signal.SIGCONT]).start()
+    print(*database.execute("SELECT 1").fetchone())
+    database.execute("SELECT pg_sleep(0.6)")
+"""
+
+
+def test_a_warning_says_once_that_a_silent_server_is_waited_for(url: str) -> None:
+    done = subprocess.run([sys.executable, "-c", SILENT, url], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert done.stderr.startswith("fasthits: warning: the server has not answered for 0 s: postgresql://")
+    assert done.stderr.count("\n") == 1
+
+
 SEVERAL = (
     "import sys; from datetime import date;"
     "from fasthits._parse import HitTable; from fasthits.daily.targets.opening import open_target;"
