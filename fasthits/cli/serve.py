@@ -14,6 +14,8 @@ from fasthits.errors import FasthitsError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 MAX_TOKEN = 8192
+LEAST_TOKEN = 12
+"""The server answers thousands of guesses a second. There are too many texts of so many characters."""
 
 
 @takes_servers
@@ -96,6 +98,9 @@ def serve(
     if secret is not None and (secret != secret.strip() or not secret.isprintable()):
         hint = "a token is one line of UTF-8 text, without blanks around it and without a byte order mark"
         raise UsageError("not a token", token_file or "--token or FASTHITS_TOKEN", hint)
+    if secret is not None and len(secret) < LEAST_TOKEN:
+        hint = f"others could guess it: use at least {LEAST_TOKEN} characters, as openssl rand -hex 16 makes them"
+        raise UsageError("token is too short", token_file or "--token or FASTHITS_TOKEN", hint)
     if secret is not None and public:
         raise UsageError(
             "choose one of these", "a token, --public", "with a token, --public-badges shows badges to everybody"

@@ -20,7 +20,7 @@ from tests.support.servers import Apache, Memcached, free_port, require_program
 from tests.support.webserver import Served
 from tests.upkeep.support import conf, run_as_cron
 
-SECRET = "s3cret"
+SECRET = "s3cret-s3cret"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_the_badge_counts_all_days_and_today(served: Served, logger: Logger) -> 
 
 
 def test_badges_can_be_public_while_the_page_is_private(start: Callable[..., Served]) -> None:
-    served = start("--token", "s3cret", "--public-badges")
+    served = start("--token", "s3cret-s3cret", "--public-badges")
     assert served.ask("/badge.svg?path=/", Host="any.example").status == 200
     assert served.ask("/api/history?path=/").status == 401
     without_token = start("--public-badges")

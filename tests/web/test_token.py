@@ -17,17 +17,17 @@ from tests.support.webserver import Answer, Served
 
 
 def test_only_the_token_opens_the_page(start: Callable[..., Served]) -> None:
-    served = start("--host", "0.0.0.0", "--token", "s3cret café")
+    served = start("--host", "0.0.0.0", "--token", "s3cret-s3cret café")
     for target in ("/", "/api/top", "/events", "/metrics", "/static/page.js", "/api/top?token=wrong", "/badge.svg"):
         answer = served.ask(target)
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert list(answer.json()) == ["error"]
     assert served.ask("/api/top", Authorization="Bearer wrong").status == 401
-    assert served.ask("/api/top", Authorization="Bearer s3cret café".encode().decode("latin-1")).status == 200
-    assert served.ask(f"/api/top?token={quote('s3cret café')}", Host="any.example").status == 401
-    described = served.ask("/openapi.json", Authorization="Bearer s3cret café".encode().decode("latin-1")).json()
+    assert served.ask("/api/top", Authorization="Bearer s3cret-s3cret café".encode().decode("latin-1")).status == 200
+    assert served.ask(f"/api/top?token={quote('s3cret-s3cret café')}", Host="any.example").status == 401
+    described = served.ask("/openapi.json", Authorization="Bearer s3cret-s3cret café".encode().decode("latin-1")).json()
     assert described == json.loads(json.dumps(describe(with_token=True)))
-    page = served.ask(f"/?token={quote('s3cret café')}")
+    page = served.ask(f"/?token={quote('s3cret-s3cret café')}")
     check_cookie(served, page)
     assert served.ask("/", Cookie="fasthits=; a b=\x7f; [").status == 401
     assert served.ask("/?token=", Accept="text/html").status == 401
@@ -38,7 +38,7 @@ def check_cookie(served: Served, page: Answer) -> None:
     assert (page.status, page.headers["location"]) == (303, "./")
     cookie = page.headers["set-cookie"]
     assert {"HttpOnly", "Max-Age=2592000", "SameSite=strict"} <= set(cookie.split("; "))
-    assert "s3cret" not in cookie
+    assert "s3cret-s3cret" not in cookie
     assert "Path" not in cookie, "the browser keeps it for the folder of the page"
     value = cookie.partition(";")[0]
     assert served.ask("/", Cookie=value).status == 200
@@ -50,7 +50,7 @@ def check_cookie(served: Served, page: Answer) -> None:
     assert served.ask("/", Cookie=f"{name}=1.2; {value}; {name}=").status == 200, "a page in the folder above"
     assert served.ask("/", Cookie=f'{name}="{quoted}"').status == 401, "removing quotes can take seconds"
     ends_at, _, proof = quoted.partition(".")
-    expired = f"1.{hmac.digest('s3cret café'.encode(), b'fasthits 1', 'sha256').hex()}"
+    expired = f"1.{hmac.digest('s3cret-s3cret café'.encode(), b'fasthits 1', 'sha256').hex()}"
     for forged in (
         expired,
         f"{int(ends_at) + 1}.{proof}",
@@ -65,7 +65,7 @@ def check_cookie(served: Served, page: Answer) -> None:
 
 def test_a_browser_keeps_the_cookies_of_two_servers_on_one_host(start: Callable[..., Served]) -> None:
     """It sends a cookie to every port of a host, and replaces it by a cookie of the same name."""
-    servers = {token: start("--token", token) for token in ("s3cret café", "another s3cret")}
+    servers = {token: start("--token", token) for token in ("s3cret-s3cret café", "another s3cret")}
     cookies: dict[str, str] = {}
     for token, served in servers.items():
         name, _, value = served.submit("/", token=token).headers["set-cookie"].partition(";")[0].partition("=")
@@ -75,7 +75,7 @@ def test_a_browser_keeps_the_cookies_of_two_servers_on_one_host(start: Callable[
 
 
 def test_a_person_is_asked_for_the_token_in_a_form(start: Callable[..., Served]) -> None:
-    served = start("--token", "s3cret café")
+    served = start("--token", "s3cret-s3cret café")
     form = served.ask("/", Accept="text/html,*/*;q=0.8")
     assert (form.status, form.headers["content-type"]) == (401, "text/html; charset=utf-8")
     assert b'<form method="post" action="./">' in form.body
@@ -85,34 +85,34 @@ def test_a_person_is_asked_for_the_token_in_a_form(start: Callable[..., Served])
     wrong = served.submit("/", token="wrong")
     assert (wrong.status, b"This is not the token." in wrong.body) == (401, True)
     assert served.submit("/", token="x" * 20_000).status == 401
-    check_cookie(served, served.submit("/", token="s3cret café"))
-    assert served.submit("/api/top", token="s3cret café").status == 401
-    assert "Secure" not in served.submit("/", token="s3cret café").headers["set-cookie"]
-    behind_https = served.submit("/", {"X-Forwarded-Proto": "https"}, token="s3cret café")
+    check_cookie(served, served.submit("/", token="s3cret-s3cret café"))
+    assert served.submit("/api/top", token="s3cret-s3cret café").status == 401
+    assert "Secure" not in served.submit("/", token="s3cret-s3cret café").headers["set-cookie"]
+    behind_https = served.submit("/", {"X-Forwarded-Proto": "https"}, token="s3cret-s3cret café")
     assert "; Secure" in behind_https.headers["set-cookie"]
 
 
 def test_the_token_comes_from_a_file_that_others_cannot_read(start: Callable[..., Served], tmp_path: Path) -> None:
-    file = write(tmp_path / "token", b"s3cret\n")
+    file = write(tmp_path / "token", b"s3cret-s3cret\n")
     file.chmod(0o640)
     served = start("--token-file", str(file))
-    assert served.ask("/api/top", Authorization="Bearer s3cret").status == 200
+    assert served.ask("/api/top", Authorization="Bearer s3cret-s3cret").status == 200
     assert served.ask("/api/top").status == 401
 
 
 @pytest.mark.parametrize(
     ("content", "mode", "options", "said"),
     [
-        (b"s3cret", 0o644, (), "everybody on this machine may read the token: "),
+        (b"s3cret-s3cret", 0o644, (), "everybody on this machine may read the token: "),
         (b"\n", 0o600, (), "token is empty: "),
         (b"\xff", 0o600, (), "cannot read the token: "),
-        (b"s3cret\n# of the web page\n", 0o600, (), "not a token: "),
-        (b" s3cret\n", 0o600, (), "not a token: "),
-        (b"s3cret \n", 0o600, (), "not a token: "),
-        (b"\xef\xbb\xbfs3cret\n", 0o600, (), "not a token: "),
+        (b"s3cret-s3cret\n# of the web page\n", 0o600, (), "not a token: "),
+        (b" s3cret-s3cret\n", 0o600, (), "not a token: "),
+        (b"s3cret-s3cret \n", 0o600, (), "not a token: "),
+        (b"\xef\xbb\xbfs3cret-s3cret\n", 0o600, (), "not a token: "),
         (None, 0o600, (), "cannot read the token: "),
-        (b"s3cret", 0o600, ("--token", "other"), "choose one of these: "),
-        (b"s3cret", 0o600, ("--public",), "choose one of these: "),
+        (b"s3cret-s3cret", 0o600, ("--token", "other"), "choose one of these: "),
+        (b"s3cret-s3cret", 0o600, ("--public",), "choose one of these: "),
     ],
 )
 def test_a_token_file_that_is_not_safe_or_not_clear_is_refused(
@@ -125,11 +125,19 @@ def test_a_token_file_that_is_not_safe_or_not_clear_is_refused(
     assert (done.returncode, done.stderr.startswith(f"fasthits: {said}".encode())) == (2, True), done.stderr
 
 
-@pytest.mark.parametrize("token", [b"s3cr\xe9t", b"s3cret\n", b" s3cret"])
+@pytest.mark.parametrize("token", [b"s3cr\xe9t", b"s3cret-s3cret\n", b" s3cret-s3cret"])
 def test_a_token_that_nobody_can_send_is_refused(token: bytes) -> None:
     done = run_fasthits("serve", "--port", "0", env={"FASTHITS_TOKEN": os.fsdecode(token)})
     assert done.returncode == 2
     assert done.stderr.startswith(b"fasthits: not a token: --token or FASTHITS_TOKEN (a token is one line of UTF-8")
+
+
+def test_a_token_that_others_could_guess_is_refused(start: Callable[..., Served]) -> None:
+    for options, env in ((["--token", "elevenchars"], {}), ([], {"FASTHITS_TOKEN": "short"})):
+        done = run_fasthits("serve", "--port", "0", *options, env=env)
+        assert done.returncode == 2
+        assert done.stderr.startswith(b"fasthits: token is too short: --token or FASTHITS_TOKEN (others could guess it")
+    assert start("--token", "twelve chars").ask("/api/top", Authorization="Bearer twelve chars").status == 200
 
 
 def test_an_empty_token_is_refused() -> None:

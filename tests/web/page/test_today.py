@@ -153,8 +153,8 @@ def test_without_a_database_the_page_names_the_command_that_makes_it(
 def test_the_page_opens_with_a_token_and_keeps_it_out_of_the_address(
     place: Path, memcached: Memcached, chromium: Chromium
 ) -> None:
-    with Served(place, "--memcached", memcached.spec, "--token", "s3cret") as served, Browser(chromium) as page:
-        page.driver.get(f"{served.url}?token=s3cret")
+    with Served(place, "--memcached", memcached.spec, "--token", "s3cret-s3cret") as served, Browser(chromium) as page:
+        page.driver.get(f"{served.url}?token=s3cret-s3cret")
         page.until(lambda: page.text("#status") == "Live")
         assert page.driver.current_url == served.url
         eventually(lambda: page.text("#views") == "0")

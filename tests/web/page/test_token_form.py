@@ -13,7 +13,7 @@ from tests.support.webserver import Served
 def test_a_person_types_the_token_and_sees_the_page(
     place: Path, memcached: Memcached, chromium: Chromium, width: int, dark: bool
 ) -> None:
-    server = Served(place, "--memcached", memcached.spec, "--token", "s3cret")
+    server = Served(place, "--memcached", memcached.spec, "--token", "s3cret-s3cret")
     with server as served, Browser(chromium, width, dark=dark) as page:
         page.driver.get(served.url)
         assert page.faults() == []
@@ -21,7 +21,7 @@ def test_a_person_types_the_token_and_sees_the_page(
         page.find("#token").send_keys("wrong\n")
         page.until(lambda: page.texts("[role=alert]") == ["This is not the token."])
         assert page.faults() == []
-        page.find("#token").send_keys("s3cret\n")
+        page.find("#token").send_keys("s3cret-s3cret\n")
         page.until(lambda: page.text("#status") == "Live")
         assert page.driver.current_url == served.url
         assert page.run("return window.violations") == []
