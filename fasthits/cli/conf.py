@@ -47,6 +47,7 @@ def conf(
     followed log and its rotated files; without --follow, the logs in the usual places, or cronolog's files if there are
     none.
     """
+    from fasthits.daily.days import has_date
     from fasthits.daily.logs.logfiles import STDIN
     from fasthits.daily.targets.opening import open_target
     from fasthits.daily.urls import is_postgres, is_url, shown
@@ -61,6 +62,8 @@ def conf(
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     patterns = logs or (choose_logs(_found()) if follow is None else [files_of(os.path.abspath(follow))])
+    for pattern in patterns:
+        has_date(pattern)  # raises UsageError for an invalid PATTERN, such as an empty variable
     if others := [each for each in (*patterns, follow) if each == STDIN or is_url(each)]:
         hint = "name the log that the web server writes"
         raise UsageError("conf is for log files of this machine", others[0], hint)

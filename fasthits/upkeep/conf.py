@@ -124,6 +124,8 @@ def texts(here: Installation) -> list[str]:
         proxies = [nginx_proxy(), apache_proxy()]
     else:
         counting, proxies = [nginx(here), *rollup], [nginx_proxy()]
+    if here.database.lower().endswith(".csv"):
+        return [account(here), rules(), *counting, no_page(), mail(here)]
     return [account(here), rules(), *counting, page(here), *proxies, mail(here), prometheus()]
 
 
@@ -276,6 +278,13 @@ def page(here: Installation) -> str:
 # The web page, on this machine only: http://127.0.0.1:8765/. It requires a secret. This makes the secret, as root:
 # (umask 077; echo "FASTHITS_TOKEN=$(od -An -N16 -tx1 /dev/urandom | tr -d ' ')" >{SECRET}); cat {SECRET}
 {units}"""
+
+
+def no_page() -> str:
+    """Return how to get a web page, which cannot read CSV."""
+    return """\
+# The web page cannot read CSV. For the page, keep the days in a database: fasthits conf --database hits.db
+"""
 
 
 def nginx_proxy() -> str:

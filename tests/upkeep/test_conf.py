@@ -369,6 +369,14 @@ def test_a_package_that_only_the_environment_makes_importable_is_refused(place: 
     assert done.stderr.startswith(f"fasthits: Apache and cron would not find fasthits: {here.python} -I".encode())
 
 
+def test_for_csv_no_service_is_printed_that_could_not_start(place: Path) -> None:
+    text = conf("--database", f"{place}/hits.csv")
+    assert f"--to {place}/hits.csv" in text
+    assert f"report --days 7 --to - --database {place}/hits.csv" in text
+    assert not [word for word in (" serve ", "8765", "fasthits-serve") if word in text]
+    assert "# The web page cannot read CSV." in text
+
+
 def test_every_part_begins_with_a_comment() -> None:
     assert all(part.startswith("# ") for part in conf().split("\n\n"))
 
@@ -387,6 +395,7 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--follow", ""),
         ("--follow", "-"),
         ("--logs", "-"),
+        ("--logs", ""),
         ("--logs", "s3://logs/access.log*"),
         ("--database", "web1.hits"),
     ],
