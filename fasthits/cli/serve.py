@@ -105,6 +105,7 @@ def serve(
         raise UsageError(
             "choose one of these", "a token, --public", "with a token, --public-badges shows badges to everybody"
         )
+    host = host.removeprefix("[").removesuffix("]")  # as a URL has it
     if not (is_loopback(host) or secret or public):
         raise UsageError("others could read the numbers", host, "add --token-file FILE, or --public if they may")
     if site is not None and not re.fullmatch(r"https?://[^\s/?#@]+/?", site):

@@ -52,6 +52,11 @@ def test_listening_beyond_loopback_needs_a_token_or_public(host: str) -> None:
     assert done.stderr.startswith(b"fasthits: others could read the numbers: ")
 
 
+def test_an_ipv6_address_may_have_the_brackets_of_a_url() -> None:
+    done = run_fasthits("serve", "--host", "[::1]", "--port", "0", "--site", "")
+    assert done.stderr.startswith(b"fasthits: not the address of a site: "), "that is looked at after the host"
+
+
 @pytest.mark.parametrize("site", ["example.org", "https://", "https://example.org/a", "https://a b", "javascript:x"])
 def test_an_invalid_address_of_a_site_is_refused(site: str) -> None:
     done = run_fasthits("serve", "--port", "0", "--site", site)
