@@ -35,6 +35,7 @@ SYSTEMS = {
     "psycopg": {"daily.postgres.database"},
     "asyncssh": {"daily.logs.sftp"},
     "sshfs": {"daily.logs.sftp"},
+    "s3fs": {"daily.logs.s3"},
     "fsspec": {"daily.logs.stores", "daily.logs.sftp"},
     "pyarrow": {"daily.parquet.target"},
     "pymemcache": {"live.memcached", "live.connections"},

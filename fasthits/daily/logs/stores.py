@@ -32,10 +32,8 @@ FIRST_RANGE_BYTES = 1 << 16
 """The size of the range to fetch where reading begins: the head of a log. The next ranges are larger and larger."""
 RANGE_BYTES = 8 << 20
 ASKED_AT_ONCE = 16
-S3_ATTEMPTS = 2
-"""How often s3fs asks. Each time botocore asks five times, unless AWS_MAX_ATTEMPTS gives another number."""
-S3_ANSWER_SECONDS = 10.0
-"""How long a server of S3 may send nothing."""
+TEXT_CHARACTERS = 300
+"""How much of an error's text a message has: a store chooses the text."""
 START_BYTES = 1 << 12
 """Files that begin with the same bytes, so many, are the same file; each line has a time."""
 
@@ -428,6 +426,10 @@ def _connect(root: str, process: int) -> "AbstractFileSystem":
             from fasthits.daily.logs import sftp  # fsspec's own class trusts any server
 
             store = sftp.connect(root)
+        elif kind is _S3:
+            from fasthits.daily.logs.s3 import S3
+
+            store = S3(skip_instance_cache=True)
         else:
             import fsspec
 
@@ -436,8 +438,6 @@ def _connect(root: str, process: int) -> "AbstractFileSystem":
         needed = f"pip install 'fasthits[{kind.extra}]'"
         raise UsageError("logs in a store need more packages", root, needed) from error
     store.dircache.use_listings_cache = False
-    if kind is _S3:  # otherwise it waits seven minutes for a server that says nothing
-        store.retries, store.read_timeout = S3_ATTEMPTS, S3_ANSWER_SECONDS
     return store
 
 
@@ -465,11 +465,16 @@ def _explained(name: str, error: Exception) -> LogFileError:
     if "SFTPPermissionDenied" in kinds:
         hint = f"{text}; log in as a user who may read it: sftp://USER@HOST/..."
         return LogFileError("the server denies access", name, hint)
+    codes = " ".join(map(str, causes))
+    if "InvalidObjectState" in codes:
+        return LogFileError("log file is archived", name, "restore it in the store, then run this again")
+    if "RequestTimeTooSkewed" in codes:
+        return StoreError("this machine's clock is wrong", name, f"{text}; set it: timedatectl set-ntp true")
     if any(each in kinds for each in _NO_CREDENTIALS):
         return StoreError("no credentials for the store", name, f"{text}; {_kind_of(name).sign_in}")
     if isinstance(error, PermissionError):
         return StoreError("the store denies access", name, f"{text}; {_kind_of(name).sign_in}")
-    if "NoSuchBucket" in text or any("NoSuchBucket" in str(each) for each in causes):
+    if "NoSuchBucket" in codes:
         return StoreError("no such bucket", bucket, f"look at the name: {name}")
     if isinstance(error, FileNotFoundError):
         return _MissingError("log file is gone", name, "it was there a moment ago; run it again")
@@ -489,7 +494,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _text(error: Exception) -> str:
-    """Return the message of an error, in one line and without a password."""
+    """Return the beginning of the message of an error, in one line and without a password."""
     text = next((each for each in reversed(error.args) if isinstance(each, str)), "") or str(error)
     text = re.sub(r"//[^/@\s]*@", "//***@", " ".join(text.split()))
+    if len(text) > TEXT_CHARACTERS:
+        return f"{text[:TEXT_CHARACTERS]} ..."
     return text.rstrip(".") or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)

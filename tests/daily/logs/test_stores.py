@@ -4,10 +4,8 @@ import bz2
 import gzip
 import lzma
 import os
-import threading
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -308,61 +306,6 @@ def test_what_to_install_is_reported(package: str, folder: str, extra: str) -> N
     assert done.returncode == 2
     text = f"fasthits: logs in a store need more packages: {folder} (pip install 'fasthits[{extra}]')"
     assert done.stderr.decode().splitlines() == [text]
-
-
-class _HalfDead(BaseHTTPRequestHandler):
-    """A server that throttles, or that closes the connection in the middle of an object."""
-
-    throttles = False
-    protocol_version = "HTTP/1.1"
-    body = hit("/a") * 10
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        self.close_connection = True
-        if self.throttles:
-            self._answer(
-                503, b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
-            )
-        elif "list-type=2" in self.path:
-            entry = (
-                f"<Contents><Key>a.log</Key><Size>{len(self.body)}</Size><ETag>x</ETag>"
-                "<LastModified>2026-03-13T10:00:00Z</LastModified></Contents>"
-            )
-            self._answer(200, f"<ListBucketResult>{entry}</ListBucketResult>".encode())
-        else:
-            self._answer(206 if "Range" in self.headers else 200, self.body, len(self.body) // 2)
-
-    def _answer(self, status: int, body: bytes, sent: int | None = None) -> None:
-        self.send_response(status)
-        self.send_header("ETag", '"x"')
-        self.send_header("Last-Modified", "Fri, 13 Mar 2026 10:00:00 GMT")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body[:sent])
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.mark.parametrize(
-    ("throttles", "message"), [(True, "the store is too busy"), (False, "cannot read log file|cannot reach the store")]
-)
-def test_a_store_that_throttles_or_cuts_objects_short_is_an_error(
-    throttles: bool, message: str, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    handler = type("Handler", (_HalfDead,), {"throttles": throttles})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
-        stores._connect.cache_clear()
-        with pytest.raises(LogFileError, match=message):
-            lines_of("s3://half-dead/a.log")
-        server.shutdown()
-    stores._connect.cache_clear()
 
 
 def test_parquet_in_a_store_has_the_same_rows_and_errors_as_on_a_disk(
