@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
+from fasthits.daily.logs import stores
 from tests.support.processes import PROJECT, end_process
 from tests.support.servers import free_port
 
@@ -102,7 +104,13 @@ def sftp_server(folder: Path) -> Iterator[SftpServer]:
 
 
 class _Files(asyncssh.SFTPServer):
-    """The files of the folder. Nobody may read those in ``secret``, and files named ``stuck`` are never opened."""
+    """The files of the folder. Nobody may read those in ``secret``.
+
+    Files named ``stuck`` are never opened, folders of that name never listed, and nothing is answered after that. After
+    the first bytes of a file, one named ``slow`` comes a byte at a time.
+    """
+
+    _is_stuck = False
 
     async def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if b"/secret/" in path:
@@ -110,6 +118,24 @@ class _Files(asyncssh.SFTPServer):
         if path.endswith(b"stuck"):
             await asyncio.Event().wait()
         return super().open(path, pflags, attrs)
+
+    async def read(self, file_obj: Any, offset: int, size: int) -> object:
+        if file_obj.name.endswith(b"/slow") and size > stores.START_BYTES:
+            await asyncio.sleep(0.01)
+            size = 1
+        return super().read(file_obj, offset, size)
+
+    async def scandir(self, path: bytes) -> AsyncIterator[object]:
+        if path.endswith(b"/stuck/"):
+            self._is_stuck = True
+            await asyncio.Event().wait()
+        async for each in super().scandir(path):
+            yield each
+
+    async def close(self, file_obj: Any) -> None:
+        if self._is_stuck:
+            await asyncio.Event().wait()
+        super().close(file_obj)
 
 
 async def _serve(port: int, folder: str) -> None:

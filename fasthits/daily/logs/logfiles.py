@@ -99,7 +99,8 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
 
     name: str
     identity: tuple[int, int] | tuple[None, int, str] | str | None = None
-    """Device and inode; in a store the name; for another machine, which has other devices, the inode and the name."""
+    """Device and inode; in a store the name, without links; for another machine, which has other devices, the inode
+    and the name."""
     size: int | None = None
     """In bytes on the disk; None for a pipe or standard input."""
     modified: float = 0.0
@@ -245,7 +246,7 @@ def search(name: str) -> Found:
         from fasthits.daily.logs import stores
 
         entries = stores.match(name, SUFFIXES)
-        stored = [LogFile(each.name, each.name, each.size, each.modified, entry=each) for each in entries]
+        stored = [LogFile(each.name, each.real or each.name, each.size, each.modified, entry=each) for each in entries]
         return Found(_without_copies(stored), [])
     names, hidden = matching.match(name, SUFFIXES)
     seen = [found for match in names if (found := _look_at(match, "*" in name))]

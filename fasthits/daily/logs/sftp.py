@@ -20,6 +20,8 @@ from fasthits.errors import StoreError, UsageError
 CONNECT_SECONDS = 60.0
 ANSWER_SECONDS = 60.0
 """How long a server may send nothing."""
+READ_SECONDS = 600.0
+"""How long a server may take for what is read at once, at most 8 MiB of a log. A slow line is fast enough for that."""
 ALIVE_SECONDS = 15.0
 """A server that has sent nothing for so long is asked whether it is there, three times."""
 
@@ -55,10 +57,11 @@ class SftpFile:
             sync(self._store.loop, self._file.close, timeout=ANSWER_SECONDS)
 
     async def _read(self, size: int) -> bytearray:
-        found, got = bytearray(size), 0
+        found, got, clock = bytearray(size), 0, asyncio.get_running_loop().time
+        give_up_at = clock() + READ_SECONDS
         async with asyncio.timeout(ANSWER_SECONDS) as bound:
             async for offset, piece in await self._file.read_parallel(size, self._at):
-                bound.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS)
+                bound.reschedule(min(clock() + ANSWER_SECONDS, give_up_at))
                 start = offset - self._at
                 found[start : start + len(piece)] = piece
                 got += len(piece)
@@ -89,13 +92,24 @@ class Sftp(SSHFileSystem):  # type: ignore[misc]
     def _open(self, path: str, *_: object, **__: object) -> SftpFile:
         return SftpFile(self, path)
 
-    async def _info(self, path: str, **options: object) -> dict[str, Any]:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return dict(await super()._info(path, **options))
+    # These three do not wait for a request that is cancelled: asyncssh then closes the folder, and the server that has
+    # not answered does not answer that either.
+    def info(self, path: str, **_: object) -> dict[str, Any]:
+        """Return what the server tells of a file."""
+        return dict(sync(self.loop, self._info, path, timeout=ANSWER_SECONDS))
 
-    async def _ls(self, path: str, detail: bool = True, **options: object) -> Any:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await super()._ls(self._strip_protocol(path), detail, **options)
+    def ls(self, path: str, detail: bool = True, **_: object) -> Any:
+        """Return what is in a folder."""
+        return sync(self.loop, self._ls, self._strip_protocol(path), detail, timeout=ANSWER_SECONDS)
+
+    def real(self, path: str) -> str:
+        """Return the path to which links lead."""
+        return str(sync(self.loop, self._real, self._strip_protocol(path), timeout=ANSWER_SECONDS))
+
+    @wrap_exceptions  # type: ignore[untyped-decorator]
+    async def _real(self, path: str) -> Any:
+        async with self._pool.get() as channel:
+            return await channel.realpath(path)
 
 
 def connect(root: str) -> Sftp:

@@ -116,6 +116,8 @@ class Entry(NamedTuple):
     """Whether it was put there as a whole, at that time: no server writes to it."""
     start: int | None = None
     """A check sum of its first bytes, if a server may write to it."""
+    real: str = ""
+    """The address to which links lead, if a server has links: that of the same file under another name."""
 
 
 def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
@@ -221,24 +223,30 @@ def _opened(listed: Sequence[Entry]) -> list[Entry]:
     If they are rotated meanwhile, a file can be found under two names. Then both stay as they were listed: whoever
     reads them is told that they were replaced.
     """
-    found = of_each(listed, _begun)
-    numbers = Counter(now.start for now in found if now.size)
-    changed = {now.start for before, now in zip(listed, found, strict=True) if now._replace(start=None) != before}
+    found: dict[str, tuple[Entry, Entry]] = {}  # a link and its file are the same
+    for before, now in zip(listed, of_each(listed, _begun), strict=True):
+        found.setdefault(now.real or now.name, (before, now))
+    numbers = Counter(now.start for _, now in found.values() if now.size)
+    changed = {now.start for before, now in found.values() if now._replace(start=None, real="") != before}
     twice = {start for start in changed if numbers[start] > 1}
-    return [before if now.start in twice else now for before, now in zip(listed, found, strict=True)]
+    return [before if now.start in twice else now for before, now in found.values()]
 
 
 def _begun(listed: Entry) -> Entry:
     """Return a file of a server as it is when it is opened; as it was listed if it cannot be that file."""
     try:
-        with errors_of(listed.name), closing(connect(listed.name).open(listed.name, "rb")) as file:
+        store = connect(listed.name)
+        with errors_of(listed.name), closing(store.open(listed.name, "rb")) as file:
             now = _entry(listed.name, file.info())
             start = crc32(file.read(min(now.size, START_BYTES)))
+            real = listed.name.removesuffix(store._strip_protocol(listed.name)) + store.real(listed.name)
     except StoreError:
         raise
     except LogFileError:  # reading the whole file reports it
         return listed
-    return now._replace(start=start) if now.size >= listed.size and now.modified >= listed.modified else listed
+    return (
+        now._replace(start=start, real=real) if now.size >= listed.size and now.modified >= listed.modified else listed
+    )
 
 
 def _entry(name: str, info: Mapping[str, Any]) -> Entry:

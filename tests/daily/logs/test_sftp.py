@@ -93,7 +93,30 @@ def test_names_of_all_kinds_are_read_and_links_followed(server: SftpServer) -> N
     os.mkfifo(server.files / "pipe.log")
     assert lines_of(f"{server.url}/link.log") == lines_of(f"{server.url}/a b.log")
     assert lines_of(f"{server.url}/fold*/access.log") == hit("/linked")
-    assert len(find(f"{server.url}/*.log")) == 5
+    assert len(find(f"{server.url}/*.log")) == 4
+
+
+def test_a_file_and_the_links_to_it_count_once(server: SftpServer) -> None:
+    server.put("logs/access.log", hit("/a"), hit("/late", NEXT))
+    (server.files / "current").symlink_to("logs")
+    (server.files / "logs" / "link.log").symlink_to("access.log")
+    for places in ([f"{server.url}/*/*.log"], [f"{server.url}/logs/a*.log", f"{server.url}/current/access.log"]):
+        assert count_hits(*places).views == {DAY: {"/a": 1}, NEXT: {"/late": 1}}
+
+
+def test_a_server_writes_to_a_file_that_has_a_link(server: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.put("access.log", hit("/a"))
+    (server.files / "current.log").symlink_to("access.log")
+    real = stores._begun
+
+    def grow(entry: stores.Entry) -> stores.Entry:
+        with (server.files / "access.log").open("ab") as file:
+            file.write(hit("/b"))
+        return real(entry)
+
+    monkeypatch.setattr(stores, "_begun", grow)
+    monkeypatch.setattr(stores, "ASKED_AT_ONCE", 1)
+    assert lines_of(f"{server.url}/*.log") == hit("/a") + hit("/b")
 
 
 def test_the_user_and_the_settings_of_ssh_are_taken(server: SftpServer) -> None:
@@ -241,6 +264,22 @@ def test_an_answer_that_does_not_come_is_an_error(server: SftpServer, monkeypatc
     url = server.put("stuck", hit("/a"))
     with pytest.raises(StoreError, match="cannot reach the store"):
         find(url)
+
+
+def test_a_folder_that_is_not_listed_is_an_error_also_if_it_is_not_closed(
+    server: SftpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sftp, "ANSWER_SECONDS", 0.2)
+    server.put("stuck/access.log", hit("/a"))
+    with pytest.raises(StoreError, match=f"cannot reach the store: {server.url}/stuck/ "):
+        find(f"{server.url}/stuck/*.log")
+
+
+def test_a_server_that_sends_a_byte_at_a_time_is_an_error(server: SftpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = find(server.put("slow", hit("/a") * 200))
+    monkeypatch.setattr(sftp, "READ_SECONDS", 0.5)
+    with pytest.raises(StoreError, match="cannot reach the store"), found.opened() as file:
+        file.read_at(memoryview(bytearray(found.size or 0)), 0)
 
 
 def test_nothing_is_written_to_a_server(server: SftpServer, tmp_path: Path) -> None:
