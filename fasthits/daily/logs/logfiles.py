@@ -55,6 +55,8 @@ class Segment(Record):
             else:
                 yield from self._lines(file, self.stop, memoryview(buffer), advance)
             file.check()
+            if self.log_file.size and file.seek(0, os.SEEK_END) < self.log_file.size:
+                raise _shrunk(self.log_file.name)
 
     def _stream(self, file: "LogBytes", buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
         """Yield the parts that can be read only from their start."""
@@ -74,7 +76,7 @@ class Segment(Record):
         while offset < end:
             size = file.read_at(buffer[: end - offset], offset)
             if size == 0:
-                raise LogFileError("log file shrank while it was read", self.log_file.name, "run it again")
+                raise _shrunk(self.log_file.name)
             advance(size)
             yield buffer[:size]
             offset += size
@@ -212,7 +214,7 @@ class _LocalFile(io.FileIO):
         return os.preadv(self.fileno(), [buffer], offset)
 
     def check(self) -> None:
-        """Do nothing: reading has shown whether the file has shrunk."""
+        """Do nothing: the file is the one that was found, as it was opened."""
 
 
 LogBytes: TypeAlias = "_LocalFile | StoredFile"
@@ -315,6 +317,10 @@ def _cannot_read(name: str, error: OSError) -> LogFileError:
     problem = LogFileError("cannot read log file", name, hint or str(error))
     problem.__cause__ = error
     return problem
+
+
+def _shrunk(name: str) -> LogFileError:
+    return LogFileError("log file shrank while it was read", name, "run it again")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -4,12 +4,13 @@ import gzip
 import os
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.logfiles import LogFile, find
+from fasthits.daily.logs.logfiles import LogFile, Segment, find
 from fasthits.errors import LogFileError
 from tests.daily.logs.support import decompressed, lines_of
 from tests.support.commands import hit
@@ -95,6 +96,32 @@ def test_a_file_that_shrinks_or_is_replaced_is_an_error(tmp_path: Path) -> None:
     file.write_bytes(b"line\n" * 100)
     with pytest.raises(LogFileError, match="replaced"):
         lines_of(found.segments()[0])
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_shrinks_where_a_line_or_a_member_ends_is_an_error(
+    pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    """Such as a log in W3C's format, which is read from its start."""
+    file = tmp_path / "access.log"
+    half = pack(b"line\n" * 100)
+    file.write_bytes(half * 2)
+    (found,) = find(str(file))
+    os.truncate(file, len(half))
+    with pytest.raises(LogFileError, match="shrank"):
+        lines_of(Segment(found))
+
+
+def test_a_part_of_a_file_that_is_no_longer_there_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    file.write_bytes(b"line\n" * 100)
+    (found,) = find(str(file))
+    first, second = found.segments(250)
+    os.truncate(file, 250)
+    with pytest.raises(LogFileError, match="shrank"):
+        lines_of(first)
+    with pytest.raises(LogFileError, match="shrank"):
+        lines_of(second)
 
 
 def test_a_file_that_grows_is_read_as_long_as_it_was(tmp_path: Path) -> None:
