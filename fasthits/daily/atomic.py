@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EACCES, EEXIST, EISDIR, ELOOP, ENOENT, EWOULDBLOCK
+from errno import EACCES, EBADF, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -268,9 +268,15 @@ def _umask() -> int:
 
 
 def sync(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk. Raises OSError."""
+    """Wait until the names in a folder are on the disk, if the file system can do that. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (
+            EINVAL,
+            EBADF,
+        ):  # such as VirtualBox's shared folders
+            raise
     finally:
         os.close(fd)

@@ -1,12 +1,14 @@
 """A day is replaced as a whole or not at all: kills, locks, runs at once, and what is left of a new file."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -205,3 +207,23 @@ def test_several_csv_files_are_all_replaced_or_none(tmp_path: Path) -> None:
 def test_a_folder_is_not_replaced(folder: str) -> None:
     with pytest.raises(IsADirectoryError), replacing.replacing(Path(folder)):
         raise AssertionError("a new file was made")
+
+
+@pytest.mark.parametrize("kind", [stat.S_ISDIR, stat.S_ISREG])
+def test_only_a_folder_need_not_be_synced(
+    kind: Callable[[int], bool], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems cannot sync folders. SQLite's library has its own way."""
+    table(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/old": 1}}))
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if kind(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    refused = kind is stat.S_ISREG and file.suffix == ".csv"
+    with pytest.raises(TableError) if refused else contextlib.nullcontext():
+        table(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/new": 2}}))
+    assert read(file) == ([("2026-03-01", "/old", 1)] if refused else [("2026-03-01", "/new", 2)])
