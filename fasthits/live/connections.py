@@ -14,6 +14,7 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -228,6 +229,18 @@ class Connector:
             text = next(iter(reasons.values())) if same else ", ".join(": ".join(each) for each in reasons.items())
             self._failure = MemcachedError("cannot reach memcached", self.server, REACH, reason=text)
         raise self._failure
+
+    def connect_to_each(self) -> Iterator[Channel]:
+        """Yield a new connection to each address of the name where the server answers. The caller closes it.
+
+        Raises OSError if the name has no address.
+        """
+        for place in _places(self.server):
+            try:
+                channel = self._connect_to(place)
+            except (OSError, MemcachedError):  # localhost is often ::1, too, where nothing listens
+                continue
+            yield channel
 
     def _connect_to(self, place: "_Place") -> Channel:
         """Return a proved connection to one address. Raises OSError, or MemcachedError if something answers there."""

@@ -52,11 +52,19 @@ class Gateway(Program):
 
 
 class Haproxy(Gateway):
-    """HAProxy. It accepts a connection first, and then tries to reach memcached for some seconds."""
+    """HAProxy. It accepts a connection first, and then tries to reach memcached for some seconds.
+
+    If there are several memcacheds, each connection leads to the next one.
+    """
 
     program = "haproxy"
 
+    def __init__(self, directory: Path, *memcacheds: Memcached) -> None:
+        super().__init__(directory, memcacheds[0])
+        self._memcacheds = memcacheds
+
     def _configuration(self) -> str:
+        servers = "\n".join(f"  server {each.port} {each.spec}" for each in self._memcacheds)
         return f"""
 defaults
   mode tcp
@@ -66,7 +74,7 @@ defaults
   retries 2
 listen memcached
   bind 127.0.0.1:{self.port}
-  server memcached 127.0.0.1:{self.memcached.port}
+{servers}
 """
 
     def _arguments(self) -> list[str]:

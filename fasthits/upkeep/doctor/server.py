@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
+from itertools import chain
+from secrets import token_hex
 from statistics import median
 from typing import NamedTuple
 
 from fasthits.errors import MemcachedError
-from fasthits.live.connections import REACH
+from fasthits.live.connections import ANSWER_SECONDS, REACH, Connector
 from fasthits.live.keys import hit_key
 from fasthits.live.memcached import CounterStore, read_as_django, server_stats, server_version
 from fasthits.upkeep.doctor.verdicts import Finding, Verdict
@@ -27,6 +30,9 @@ REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "syste
 """Advice for errors that have a reason only. It is also more exact than REACH."""
 TRIAL_REMEDIES = {"full": "give memcached more memory with -m", "lost": REMEDIES["memcached does not answer"]}
 """Advice by the kind of problem that a delivery had."""
+CONNECTIONS = 10
+"""The number of connections to each address of a server, to find out whether another memcached answers."""
+ONE_EACH = "name each memcached by an address of its own, with --memcached HOST1:PORT,HOST2:PORT"
 PLAIN = "name the port of memcached's text protocol: --memcached HOST:PORT"
 
 
@@ -86,15 +92,36 @@ def keeps(server: str) -> str:
 
 
 def counts(servers: Sequence[str], today: date) -> str:
-    """Say that a new counter reads back as an int, as Django needs it."""
-    store = CounterStore(servers, TRIAL_PREFIX, TRIAL_SECONDS)
-    key = hit_key(today, b"/", TRIAL_PREFIX)
-    for kind, problem in store.add_views([(today, b"/", 1)]).problems.items():
-        raise Finding(problem, TRIAL_REMEDIES.get(kind, START))
+    """Say that a new counter reads back as an int, as Django needs it, over each connection."""
+    for each in servers:
+        _check_is_one(each, today)
+    key = _count(servers, today, b"/")
     value = read_as_django(servers, key)
     if type(value) is not int:
         raise Finding(f"a counter does not read back as an int: {value!r}", PLAIN)
     return f"Django's cache would read {key} as the int {value}"
+
+
+def _count(servers: Sequence[str], today: date, path: bytes) -> str:
+    """Count a hit of *path* on trial, and return its key. Raises Finding."""
+    with closing(CounterStore(servers, TRIAL_PREFIX, TRIAL_SECONDS)) as store:
+        for kind, problem in store.add_views([(today, path, 1)]).problems.items():
+            raise Finding(problem, TRIAL_REMEDIES.get(kind, START))
+    return hit_key(today, path, TRIAL_PREFIX)
+
+
+def _check_is_one(server: str, today: date) -> None:
+    """Raise Finding if connections to *server* lead to several memcacheds, as each of them has counters of its own.
+
+    A name may have the addresses of several, and a load balancer chooses one for each connection.
+    """
+    key = _count([server], today, b"/" + token_hex(8).encode())  # no run before has made this counter in another one
+    for channel in chain(*(Connector(server).connect_to_each() for _ in range(CONNECTIONS))):
+        with closing(channel):
+            reply, _ = channel.ask(f"get {key}\r\n".encode("ascii"), ANSWER_SECONDS)
+        if reply == b"END\r\n":
+            text = f"{server} leads to several memcacheds: a new counter is missing over another connection"
+            raise Finding(text, ONE_EACH)
 
 
 def _losses(server: str) -> Losses:

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import write
+from tests.support.gateways import Haproxy
 from tests.support.processes import eventually
 from tests.support.proxy import HalfDead
 from tests.support.servers import IS_ROOT, Apache, Memcached, closed_port, free_port, require_program
 from tests.upkeep.doctor.support import AS_ROOT, AT_ONCE, doctor, failing, run_doctor
 
 
-def can_connect(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+def can_connect(port: int, address: str = "127.0.0.1") -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, port)):
         return True
     return False
 
@@ -99,6 +100,36 @@ def test_a_proxy_without_statistics_is_not_a_failure(folder: Path, memcached: Me
     assert said.checks["evictions"][0] == "warn"
     assert "no statistics, as behind a proxy" in said.checks["evictions"][1]
     assert said.checks["counters are ints"][0] == "ok"
+
+
+SEVERAL = "leads to several memcacheds: a new counter is missing over another connection -> name each memcached by an"
+
+
+def test_a_load_balancer_before_several_memcacheds_is_reported(
+    folder: Path, start_memcached: Callable[..., Memcached]
+) -> None:
+    with Haproxy(folder, start_memcached(), start_memcached()) as balancer:
+        assert SEVERAL in failing(folder, balancer.spec)["counters are ints"]
+    with Haproxy(folder, start_memcached()) as proxy:
+        assert failing(folder, proxy.spec) == {}
+
+
+def test_a_name_with_the_addresses_of_several_memcacheds_is_reported(
+    folder: Path, start_memcached: Callable[..., Memcached]
+) -> None:
+    memcached = start_memcached()
+    two = "import socket; ask = socket.getaddrinfo; places = ['127.0.0.1', '127.0.0.2']"
+    two += "; socket.getaddrinfo = lambda _, *a, **k: [place for name in places for place in ask(name, *a, **k)]"
+    assert failing(folder, memcached.spec, patch=f"{AT_ONCE}; {two}") == {}, "nothing listens at the second address"
+    user = ["-u", "root"] if IS_ROOT else []
+    command = [require_program("memcached"), "-l", "127.0.0.2", "-p", str(memcached.port), "-U", "0", *user]
+    with subprocess.Popen(command) as other:
+        try:
+            eventually(lambda: can_connect(memcached.port, "127.0.0.2"), what="the other memcached listens")
+            found = failing(folder, memcached.spec, patch=f"{AT_ONCE}; {two}")
+        finally:
+            other.kill()
+    assert SEVERAL in found["counters are ints"]
 
 
 def fill(memcached: Memcached, size: int, keys: str = "i=$((i+1))") -> "subprocess.Popen[bytes]":
