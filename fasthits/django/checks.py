@@ -18,6 +18,9 @@ from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding
 
+NUMBERS = {"hits_today", "hits_total", "hits_ever"}
+"""The attributes that HitsMixin gives to objects, besides their history."""
+
 
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
@@ -95,6 +98,10 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
         if not any(field.name == "hits" for field in model._meta.private_fields):
             hint = "Rename that field: HitsMixin needs the name for the history, which is deleted with the object."
             text = f"{model.__name__} has HitsMixin, and a field 'hits' of its own."
+            errors.append(Error(text, hint=hint, obj=model, id="fasthits.E006"))
+        for name in sorted(NUMBERS & {field.name for field in model._meta.fields}):
+            hint = "Rename that field: pages would show it in place of the number that fasthits counts."
+            text = f"{model.__name__} has HitsMixin, and a field {name!r} of its own."
             errors.append(Error(text, hint=hint, obj=model, id="fasthits.E006"))
         key = key_field(model)
         if not has_key_of_history(model):

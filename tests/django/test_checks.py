@@ -150,6 +150,29 @@ def test_a_field_in_the_place_of_the_history_is_an_error() -> None:
     assert checked(Read) == [("fasthits.E006", Read)]
 
 
+@isolate_apps("tests.django_app")
+def test_a_field_in_the_place_of_a_number_is_an_error() -> None:
+    """Pages would show a number of the database for the live number, and `save` would write the live number there."""
+
+    class Counted(models.Model):
+        hits_today = models.PositiveIntegerField(default=777)
+
+        class Meta:
+            app_label = "django_app"
+
+    class Read(HitsMixin, Counted):
+        hits_total = models.PositiveIntegerField(default=0)
+
+        def get_absolute_url(self) -> str:
+            return "/"
+
+        class Meta:
+            app_label = "django_app"
+
+    assert Read().hits_today == 777
+    assert checked(Read) == [("fasthits.E006", Read)] * 2
+
+
 class ConvertedField(models.AutoField):
     """Integers in the database, other objects in Python, as django-hashid-field has them."""
 
