@@ -57,6 +57,10 @@ CAUSES: Mapping[str, Cause] = {
         "lost its connection to memcached before the answer came",
         "repair the counters: fasthits warm",
     ),
+    "gone": Cause(
+        "found that memcached had lost counters of the day",
+        "if memcached is full, raise its -m in /etc/memcached.conf; then repair the counters: fasthits warm",
+    ),
     "full": Cause(
         "found no room in memcached for new counters",
         "give memcached more memory: -m in /etc/memcached.conf",

@@ -25,7 +25,7 @@ from pymemcache.serde import pickle_serde
 from fasthits.errors import MemcachedError
 from fasthits.live.connections import WHOLE_SECONDS, Channel, Connector, Conversation, prove, reach, reason_of
 from fasthits.live.keys import hit_key
-from fasthits.live.replies import COUNTED, Answer, Outcome, Replies
+from fasthits.live.replies import COUNTED, CREATED, Answer, Outcome, Replies
 from fasthits.live.servers import Server
 
 LOCK_SECONDS = 600
@@ -40,6 +40,9 @@ size are 3 % faster."""
 IDLE_SECONDS = 1.0
 """After this time without an answer a connection must prove itself again: it may lead nowhere by now."""
 KNOWN_ROUTES = 1 << 17
+KNOWN_COUNTERS = 1000
+"""With as many counters, no more batches are remembered. The first counters of a day are those of much read paths."""
+DAY_SECONDS = 24 * 3600
 
 _VIEWS = re.compile(rb"[0-9]{1,20} *")
 """A number of memcached. One that it has lowered keeps its length, with spaces (process_arithmetic_command)."""
@@ -183,6 +186,36 @@ class Delivery:
     """Why not everything was delivered: an example for each cause."""
 
 
+class KnownCounters:
+    """Some of today's counters that were seen to exist. If memcached makes one of them again, it has lost counters."""
+
+    def __init__(self, prefix: str, ttl: int) -> None:
+        self._prefix = prefix
+        self._outlive_the_day = ttl >= DAY_SECONDS
+        self._today = ""
+        self._keys: set[str] = set()
+
+    def look(self, keys: Sequence[str], answers: Sequence[Answer], server: Server) -> str:
+        """Remember counters by the *answers* of *server* for *keys*. Return what to say if it has lost one, else ""."""
+        if not self._outlive_the_day:
+            return ""
+        today = f"{self._prefix}{date.today()}"
+        if today != self._today:
+            self._today, self._keys = today, set()
+        for key, answer in zip(keys, answers, strict=False):
+            if answer is CREATED and key in self._keys:
+                self._keys.clear()  # one loss is reported once
+                hint = "was it restarted or full? fasthits warm repairs them"
+                return f"memcached has lost counters of today, such as {key}: {server} ({hint})"
+        if len(self._keys) < KNOWN_COUNTERS:
+            self._keys.update(
+                key
+                for key, answer in zip(keys, answers, strict=False)
+                if (answer is COUNTED or answer is CREATED) and key.startswith(today)
+            )
+        return ""
+
+
 class CounterStore:
     """Adds to the counters. Each server has one connection, which is made when needed and kept.
 
@@ -194,6 +227,7 @@ class CounterStore:
     def __init__(self, servers: Sequence[str], prefix: str, ttl: int, watch: int | None = None) -> None:
         self._prefix = prefix
         self._ttl = ttl
+        self._known = KnownCounters(prefix, ttl)
         self._pipelines = {server.node: _Pipeline(server, watch) for server in map(Server, servers)}
         # The library's choice of a server, the same as in Django's cache; remembered, because its hash is slow Python.
         self._server_of = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
@@ -233,8 +267,10 @@ class CounterStore:
         ]
         answers, begun, end = pipeline.exchange(requests)
         name = pipeline.server
+        if gone := self._known.look([key for key, _ in keyed], answers, name):
+            delivery.problems["gone"] = gone
         for (key, row), answer in zip(keyed, answers, strict=False):
-            if answer is COUNTED:
+            if answer is COUNTED or answer is CREATED:
                 delivery.delivered += row[2]
             elif answer.outcome is Outcome.NOT_COUNTED:
                 delivery.returned.append(row)

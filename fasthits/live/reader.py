@@ -290,7 +290,7 @@ class Reader:
             if delivery.returned:
                 self._take_back(delivery)
         for cause, text in delivery.problems.items():
-            self._report(cause, f"{text}: {self._losses()}")
+            self._report(cause, text if cause == "gone" else f"{text}: {self._losses()}")
 
     def _take_back(self, delivery: Delivery) -> None:
         """Keep the rows that memcached did not get for the next try."""

@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ LINES_A_SECOND = 20_000
 HANG_SECONDS = 5
 STALLS_SOON = "import fasthits.live.reader; fasthits.live.reader.STALL_SECONDS = 1.0"
 """So that the hang is long enough for several reports of it, of which one may be said."""
+WARNS_ALWAYS = "import fasthits.live.supervisor; fasthits.live.supervisor.REPORT_SECONDS = 0.0"
 TIMED = os.environ.get("FASTHITS_TIMED") == "1"
 PATHS = [f"/page/{number}" for number in range(700)]
 MEMORY_KIB = 150_000
@@ -150,6 +152,37 @@ def full(start_memcached: Callable[..., Memcached]) -> Memcached:
                     break
             assert b"SERVER_ERROR" in answer
     return server
+
+
+def restart(memcached: Memcached) -> None:
+    memcached.restart()
+
+
+def flush(memcached: Memcached) -> None:
+    assert memcached.ask(b"flush_all") == b"OK\r\n"
+
+
+@pytest.mark.parametrize("lose", [restart, flush])
+@pytest.mark.parametrize("ttl", [(), ("--ttl", "86399")], ids=["for a day", "shorter than a day"])
+def test_counters_that_memcached_has_lost_are_reported_once(
+    memcached: Memcached, start_logger: Callable[..., Logger], lose: Callable[[Memcached], None], ttl: tuple[str, ...]
+) -> None:
+    """Without a word the numbers would be too low for the rest of the day. Counters that may expire say nothing."""
+    today = date.today()
+    keys = [hit_key(today, path) for path in (b"/a", b"/b")]
+    logger = start_logger("--memcached", memcached.spec, *ttl, first=WARNS_ALWAYS)
+    logger.write(access_lines(["/a", "/b"], today))
+    memcached.expect(dict.fromkeys(keys, 1))
+    logger.write(access_lines(["/a", "/b"], today))
+    memcached.expect(dict.fromkeys(keys, 2))
+    lose(memcached)
+    for path, key in zip(("/a", "/b"), keys, strict=True):
+        logger.write(access_lines([path], today))
+        eventually(lambda key=key: memcached.views(key) == 1, what="the hit is counted")
+    assert logger.finish() == 0
+    hint = "was it restarted or full? fasthits warm repairs them"
+    said = f"fasthits: memcached has lost counters of today, such as {keys[0]}: {memcached.spec} ({hint})\n"
+    assert logger.stderr.count("has lost counters") == logger.stderr.count(said) == (0 if ttl else 1)
 
 
 def test_hits_that_a_full_server_refuses_wait_until_there_is_room(

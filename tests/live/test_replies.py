@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.live.replies import COUNTED, REPLY_BYTES, Outcome, Replies
+from fasthits.live.replies import COUNTED, CREATED, REPLY_BYTES, Outcome, Replies
 
 SURE, NOT, NEVER, DOUBT = Outcome.COUNTED, Outcome.NOT_COUNTED, Outcome.REFUSED, Outcome.UNKNOWN
 
@@ -82,8 +82,16 @@ def test_a_surplus_reply_is_reported() -> None:
     for surplus, left in ((b"", False), (b"\r\n", True), (b"x", True), (b"STORED\r\n4\r\n", True)):
         replies = Replies()
         replies.feed(b"STORED\r\n1\r\n" + surplus)
-        assert replies.answers[0] == COUNTED
+        assert replies.answers[0] == CREATED
         assert replies.left(1) == left
+
+
+def test_an_answer_tells_whether_there_was_a_counter() -> None:
+    replies = Replies()
+    replies.feed(b"STORED\r\n1\r\nNOT_STORED\r\n2\r\n")
+    assert replies.answers == [CREATED, COUNTED]
+    replies.feed(b"NOT_STORED\r\n3\r\nSERVER_ERROR out of memory storing object\r\n4\r\nSTORED\r\n1\r\n")
+    assert replies.answers[2:] == [COUNTED, COUNTED, CREATED]
 
 
 def test_a_reply_without_end_ends_the_connection() -> None:

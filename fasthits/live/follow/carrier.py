@@ -31,8 +31,8 @@ from fasthits.errors import MemcachedError
 from fasthits.live.connections import RETRY_SECONDS, Abandoned, Channel, Connector, reason_of
 from fasthits.live.follow.positions import Mark
 from fasthits.live.keys import place_key
-from fasthits.live.memcached import INTEGER_FLAG
-from fasthits.live.replies import COUNTED, OUT_OF_MEMORY, REPLY_BYTES, Answer, Replies
+from fasthits.live.memcached import INTEGER_FLAG, KnownCounters
+from fasthits.live.replies import COUNTED, CREATED, OUT_OF_MEMORY, REPLY_BYTES, Answer, Replies
 from fasthits.live.replies import Outcome as Meaning
 from fasthits.live.servers import Server
 
@@ -132,6 +132,7 @@ class Carrier(threading.Thread):
         self._begun_key = place_key(follower, "begun", prefix)
         self._ended_key = place_key(follower, "ended", prefix)
         self._ttl = ttl
+        self._known = KnownCounters(prefix, ttl)
         self._watch = watch
         self._report = report
         self._done = done
@@ -238,9 +239,11 @@ class Carrier(threading.Thread):
         unclear = next((answer.text for answer in replies.answers if _is_unclear(answer)), "")
         if unclear or not replies.trusted or replies.left(len(part)):
             raise self._unclear(unclear)
+        if gone := self._known.look([key for key, _ in part], replies.answers, self.server):
+            self._report(f"gone {self.server}", gone)
         ready, refused = [], 0
         for (key, views), answer in zip(part, replies.answers, strict=True):
-            if answer is COUNTED:
+            if answer is COUNTED or answer is CREATED:
                 ready.append((key, views))
             elif answer.outcome is Meaning.NOT_COUNTED:
                 text = f"memcached has no room for new counters: {self.server} ({answer.text})"

@@ -5,10 +5,12 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from fasthits.live.keys import hit_key
 from tests.support.following import QUICK, Writer, expect_all, follow, views_by_path
 from tests.support.logger import access_line
 from tests.support.processes import eventually
@@ -39,6 +41,19 @@ def test_a_memcached_that_is_down_hangs_or_restarts_gets_each_line_once(
             further.wait_for(2000)
         expect_all(memcached, follower, lambda: further.written)
     assert "in doubt" not in follower.stderr
+
+
+def test_counters_that_memcached_has_lost_are_reported(place: Path, logs: Path, memcached: Memcached) -> None:
+    log, today = logs / "access.log", date.today()
+    key = hit_key(today, b"/a")
+    with follow(place, memcached, log, first=QUICK) as follower:
+        for lose in (lambda: None, lambda: memcached.ask(b"flush_all")):
+            lose()
+            with log.open("ab") as file:
+                file.write(access_line("/a", today))
+            eventually(lambda: memcached.views(key) == 1, what="the hit is counted")
+        said = f"memcached has lost counters of today, such as {key}: {memcached.spec} (was it restarted or full?"
+        eventually(lambda: said in follower.stderr, what="it says so")
 
 
 def test_broken_connections_at_most_leave_hits_in_doubt(place: Path, logs: Path, memcached: Memcached) -> None:
