@@ -15,7 +15,7 @@ class Intake:
     ) -> None:
         """*open_hit_table* makes a hit table for rules. It is called again if the detected format needs other rules."""
         self.log_format = log_format or compiled.log_format
-        """None until it is known."""
+        """None while no line has a known format."""
         self._detected: Format | None = None
         self._compiled = compiled
         self._open_hit_table = open_hit_table
@@ -40,20 +40,22 @@ class Intake:
         if self.log_format:
             self.hit_table.feed(block)
             return
+        if len(self._head) > LINE_BYTES and b"\n" not in bytes(block):
+            return  # the head is a huge line, and nobody looks at its rest
         self._head += block
         whole, newline, tail = self._head.rpartition(b"\n")
-        if self._learn(whole + newline, ASSUMED if len(tail) > LINE_BYTES else None):
+        if newline and self._learn(whole + newline):
             self.hit_table.feed(self._head)
             self._head = b""
             self._check()
-        elif len(self._head) > LINE_BYTES or not _are_comments(whole):
+        elif len(self._head) > LINE_BYTES or not are_comments(whole):
             self.hit_table.feed(whole + newline)
             self._head = tail
 
     def finish(self) -> None:
         """Count a last line without a newline: the input ends here. Raises UsageError as `feed` does."""
         if self._head:
-            self._learn(self._head, ASSUMED, ended=True)
+            self._learn(self._head, ended=True)
             self.hit_table.feed(self._head)
             self._head = b""
         self.hit_table.finish()
@@ -64,13 +66,12 @@ class Intake:
             detected, self._detected = self._detected, None
             self._compiled.check(detected)
 
-    def _learn(self, head: bytes, otherwise: Format | None, ended: bool = False) -> bool:
+    def _learn(self, head: bytes, ended: bool = False) -> bool:
         """Detect the format of the lines in *head*, and tell whether it is known now.
 
         Lines before the first line of a known format have been counted as ASSUMED.
         """
-        self._detected = self._compiled.detect(head, ended)
-        self.log_format = self._detected or otherwise
+        self._detected = self.log_format = self._compiled.detect(head, ended)
         if self.log_format:
             before, self._examples = self.hit_table, self.hit_table.examples
             self._use(self.log_format)
@@ -79,6 +80,6 @@ class Intake:
         return self.log_format is not None
 
 
-def _are_comments(lines: bytes) -> bool:
+def are_comments(lines: bytes) -> bool:
     """Tell whether all lines begin with ``#``, as those at the beginning of a log in W3C's format do."""
     return all(line.startswith(b"#") for line in lines.split(b"\n"))

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import chain
 from typing import Unpack
 
 from fasthits._parse import LineRules, ParsedLine, find_fields, find_json_fields, parse_line, parse_lines
@@ -16,7 +15,7 @@ from fasthits.formats.format import Format
 from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS, W3C
 from fasthits.formats.misses import name_of, trouble_of
 from fasthits.formats.named import JSON
-from fasthits.rules.compiled import CompiledRules, field_rules
+from fasthits.rules.compiled import ASSUMED, CompiledRules, field_rules
 from fasthits.rules.guidance import Advice, how_to_count
 from fasthits.rules.judge import HIT, MALFORMED, Judge
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
@@ -71,11 +70,13 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name, "name a log file, or - for standard input")
-    log_format, blocks = open_log(files[0], compiled)
-    explainer = _Explainer(compiled, log_format, day)
+    blocks = open_log(files[0], compiled)
+    lines = ((log_format, line) for log_format, block in blocks for line in block.removesuffix(b"\n").split(b"\n"))
+    explainer = _Explainer(compiled, ASSUMED, day)
     left, seen, number = set(numbers), set[str](), 0
-    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
-    for number, line in enumerate(lines, 1):
+    for number, (log_format, line) in enumerate(lines, 1):
+        if log_format is not explainer.log_format:
+            explainer = _Explainer(compiled, log_format, day)
         explainer.learn(line)
         if numbers and number not in left:
             continue
@@ -98,15 +99,15 @@ class _Explainer:
     """Finds the bucket of a line, and explains it."""
 
     def __init__(self, compiled: CompiledRules, log_format: Format, day: date | None) -> None:
+        self.log_format = log_format
         self._compiled = compiled
-        self._log_format = log_format
         self._day = day
         self._judge = Judge(compiled, log_format, None if day is None else [day])
         self._columns = b""
 
     def learn(self, line: bytes) -> None:
         """Take the names of columns from a line that has them."""
-        if self._log_format == W3C and line.startswith(NAMES_COLUMNS):
+        if self.log_format == W3C and line.startswith(NAMES_COLUMNS):
             self._columns = line
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:
@@ -117,7 +118,7 @@ class _Explainer:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
-        ways = self._compiled.ways(self._log_format)
+        ways = self._compiled.ways(self.log_format)
         log_format, named, stopped = read_fields(line, *ways)
         if self._columns and bucket != MALFORMED and log_format == W3C:
             named, stopped = _columns_of(line, self._columns, ways), ""

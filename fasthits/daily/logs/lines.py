@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import chain
+from itertools import chain, islice, repeat, takewhile
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from fasthits import _parse
@@ -15,8 +15,10 @@ from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segme
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.formats import packing
 from fasthits.formats.format import Format
+from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS, W3C
 from fasthits.formats.packing import packing_of
-from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
+from fasthits.rules.compiled import ASSUMED, CompiledRules
+from fasthits.rules.intake import are_comments
 from fasthits.rules.keywords import rules_of
 
 if TYPE_CHECKING:
@@ -68,37 +70,38 @@ def parse_lines(
             raise UsageError("not a name of log files", repr(name)) from error
         if not files:
             raise LogFileError("no such log file", name, "write * for a date" if "%" in name else "")
-        return chain.from_iterable(_parse_log(*open_log(log_file, compiled), compiled) for log_file in files)
+        return chain.from_iterable(_parse_log(open_log(log_file, compiled), compiled) for log_file in files)
     known, views = open_stream(source, compiled)
-    return _parse_log(*_open_blocks(map(bytes, views), known, compiled), compiled)
+    return _parse_log(_in_formats(map(bytes, views), known, compiled), compiled)
 
 
-def open_log(log_file: LogFile, compiled: CompiledRules) -> tuple[Format, Iterator[bytes]]:
-    """Return the format of a log file, which is the one that it is counted by, and its lines in blocks of whole lines.
+def open_log(log_file: LogFile, compiled: CompiledRules) -> Iterator[tuple[Format, bytes]]:
+    """Yield the lines of a log file in blocks of whole lines, each with the format that it is counted by.
 
-    Raises LogFileError, and UsageError for a format without a field that the rules look at; reading the blocks raises
-    LogFileError.
+    Raises LogFileError, and UsageError for a format without a field that the rules look at.
     """
-    blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
     log_format = None if log_file.size is None else compiled.checked(format_of(log_file, *log_file.head(), compiled))
-    return _open_blocks(map(bytes, blocks), log_format, compiled)
+    blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
+    yield from _in_formats(map(bytes, blocks), log_format, compiled)
 
 
-def _open_blocks(
+def _in_formats(
     blocks: Iterator[bytes], log_format: Format | None, compiled: CompiledRules
-) -> tuple[Format, Iterator[bytes]]:
-    """Return *log_format*, or that of the first block in which a line has one, and blocks of whole lines."""
-    log_format = log_format or compiled.log_format
+) -> Iterator[tuple[Format, bytes]]:
+    """Yield blocks of whole lines, each with its format: *log_format*, or else the detected one, as `Intake` counts."""
     head = b""
-    while log_format is None:
-        block = next(blocks, b"")
-        head += block
-        log_format = compiled.detect(head, ended=not block)
-        if log_format:
-            compiled.check(log_format)
-        elif not block or head.count(b"\n") >= DETECTED_LINES or len(head) > LINE_BYTES:
-            log_format = ASSUMED
-    return log_format, whole_lines(chain([head], blocks))
+    for lines in whole_lines(blocks):
+        if log_format is None:
+            head += lines
+            log_format = compiled.detect(head, ended=True)
+            if log_format:
+                compiled.check(log_format)
+            elif len(head) <= LINE_BYTES and are_comments(head.removesuffix(b"\n")):
+                continue
+            lines, head = head, b""
+        yield log_format or ASSUMED, lines
+    if head:
+        yield ASSUMED, head
 
 
 def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None, Iterator[memoryview]]:
@@ -131,14 +134,11 @@ def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview
     # One read of a pipe gives what is there; a whole block would have to be waited for.
     read = getattr(source, "read1", None) or getattr(source, "read", None)
     if read:
-        while block := _bytes_of(read(BLOCK_BYTES)):
-            yield block
-    elif isinstance(source, Iterable):
-        for buffer in source:
-            yield _bytes_of(buffer)
-    else:
-        hint = "a log is a name of files, bytes, a binary file, or an iterable of bytes"
-        raise TypeError(f"not a log: {type(source).__name__} ({hint})")
+        return takewhile(len, (_bytes_of(read(BLOCK_BYTES)) for _ in repeat(None)))
+    if isinstance(source, Iterable):
+        return map(_bytes_of, source)
+    hint = "a log is a name of files, bytes, a binary file, or an iterable of bytes"
+    raise TypeError(f"not a log: {type(source).__name__} ({hint})")
 
 
 def _bytes_of(block: object) -> memoryview:
@@ -149,6 +149,20 @@ def _bytes_of(block: object) -> memoryview:
         raise TypeError(f"a stream of log lines gives bytes, not {type(block).__name__} ({hint})") from error
 
 
-def _parse_log(log_format: Format, blocks: Iterator[bytes], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
-    rules = compiled.field_rules(log_format)
-    return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
+def _parse_log(blocks: Iterator[tuple[Format, bytes]], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
+    return chain.from_iterable(_parse_blocks(blocks, compiled))
+
+
+def _parse_blocks(
+    blocks: Iterator[tuple[Format, bytes]], compiled: CompiledRules
+) -> Iterator[Iterator[ParsedLine | None]]:
+    columns = b""
+    for log_format, lines in blocks:
+        rules = compiled.field_rules(log_format)
+        if log_format != W3C:
+            yield _parse.parse_lines(lines, rules)
+            continue
+        yield islice(_parse.parse_lines(columns + lines, rules), bool(columns), None)
+        at = (b"\n" + lines).rfind(b"\n" + NAMES_COLUMNS)
+        if at >= 0:
+            columns = lines[at:].partition(b"\n")[0] + b"\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fasthits import count_hits, parse_lines
+from fasthits._parse import LINE_BYTES
 from fasthits.daily.logs.logfiles import HEAD_BYTES
 from tests.support.commands import fasthits, hit, write
 
@@ -16,6 +17,7 @@ HEADS = {
     "a few messages more than are looked at": b"no access line\n" * 101,
     "a hole of NULs": b"\0" * 3 * HEAD_BYTES,
     "a huge line": b"#" + b"x" * 2 * HEAD_BYTES + b"\n",
+    "a line that is longer than what is read of it": b"x" * 3 * LINE_BYTES + b"\n",
 }
 
 
@@ -38,9 +40,17 @@ def test_the_python_api_finds_the_hosts_too(log: Path) -> None:
     text = log.read_bytes()
     blocks = [text[at : at + 1000] for at in range(0, len(text), 1000)]
     for source in (log, text, blocks):
-        assert count_hits(source, by_host=True).views == {DAY: {"//www.example.org/a": 3}}
-    for source in (log, text):
-        assert [line.vhost for line in parse_lines(source) if line] == [b"www.example.org"] * 3
+        counted = count_hits(source, by_host=True)
+        assert counted.views == {DAY: {"//www.example.org/a": 3}}
+        lines = list(parse_lines(source))
+        assert [line.vhost for line in lines if line] == [b"www.example.org"] * 3
+        assert len(lines) == counted.lines
+
+
+def test_a_pipe_is_explained_in_the_format_that_it_is_counted_by(log: Path) -> None:
+    for name, given in (("access.log", b""), ("-", log.read_bytes())):
+        done = fasthits("explain", "--by-host", name, cwd=log.parent, stdin=given)
+        assert b"counts as //www.example.org/a (vhost_combined)" in done.stdout
 
 
 def test_a_format_without_hosts_is_an_error_wherever_it_begins(log: Path) -> None:

@@ -92,6 +92,16 @@ def test_a_line_that_is_no_request_has_no_fields() -> None:
     assert (counted.hits, counted.malformed, dict(counted.filtered)) == (1, 1, {"comment": 2})
 
 
+@pytest.mark.parametrize("size", [1, 10, 50, 1000])
+def test_columns_are_named_once_for_all_blocks(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "BLOCK_BYTES", size)
+    line, other = b"2026-03-12 10:00:00 GET /a\n", b"2026-03-12 11:00:00 /b GET\n"
+    first, then = b"#Fields: date time cs-method cs-uri-stem\n", b"#Fields: date time cs-uri-stem cs-method\n"
+    log = b"#Version: 1.0\n" + first + line * 9 + b"#Version: 1.0\n" + then + other * 9
+    expected = [None, None, *[b"/a"] * 9, None, None, *[b"/b"] * 9]
+    assert paths(log) == paths([log[at : at + size] for at in range(0, len(log), size)]) == expected
+
+
 def test_a_format_can_be_given() -> None:
     log = b"2026-03-12T10:00:00Z GET /a?b 404\nx\n"
     first, second = parse_lines(log, log_format="$time_iso8601 $request_method $request_uri $status")
