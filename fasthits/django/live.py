@@ -5,6 +5,7 @@ warning is logged once, and the number is UNKNOWN.
 """
 
 import logging
+import time
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from functools import cache
@@ -18,9 +19,10 @@ from django.utils.module_loading import import_string
 from fasthits.django.addresses import path_of
 from fasthits.django.conf import machine_zone, setting
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.live.keys import DEFAULT_SERVER, hit_key
+from fasthits.live.keys import DEFAULT_SERVER, figure_path, hit_key
 from fasthits.live.quick import QuickReader
 from fasthits.live.servers import Server, check_servers
+from fasthits.live.statistics import is_by_host
 
 log = logging.getLogger("fasthits.django")
 
@@ -49,7 +51,11 @@ class Unknown(int):
 
 
 UNKNOWN = Unknown(0)
-"""Today's number while memcached does not answer, and with ``FASTHITS = {"LIVE": False}``."""
+"""Today's number while memcached does not answer, where each host is counted separately, and with ``FASTHITS = {"LIVE":
+False}``."""
+
+HOSTS_SECONDS = 60.0
+"""The time from one look at whether each host is counted separately to the next."""
 
 
 def today() -> date:
@@ -94,11 +100,45 @@ def read_today(paths: Collection[bytes]) -> dict[bytes, int]:
             return dict.fromkeys(paths, UNKNOWN)
         day, prefix = today(), setting("PREFIX")
         keys = {path: hit_key(day, path, prefix) for path in paths}
-        found = _reader().read(keys.values())
+        hosts = _hosts()
+        figures = hosts.keys(day, prefix)
+        found = _reader().read([*keys.values(), *figures])
+        hosts.learn([found.get(key, 0) for key in figures])
+        views = {path: found.get(key, UNKNOWN) for path, key in keys.items()}
+        return hosts.judged(views) if hosts.is_apart else views
     except Exception as error:  # a wrong setting, which the check names
         warn_once("settings", error)
         return dict.fromkeys(paths, UNKNOWN)
-    return {path: found.get(key, UNKNOWN) for path, key in keys.items()}
+
+
+class _Hosts:
+    """Whether the loggers count each host separately. Then no path of an object has a counter."""
+
+    def __init__(self) -> None:
+        self.is_apart = False
+        self._ask_at = float("-inf")
+
+    def keys(self, day: date, prefix: str) -> list[str]:
+        """Return the keys of the figures that tell; none if they have been asked for in the last HOSTS_SECONDS."""
+        now = time.monotonic()
+        if now < self._ask_at:
+            return []
+        self._ask_at = now + HOSTS_SECONDS
+        return [hit_key(day, figure_path(name), prefix) for name in ("hits", "by host")]
+
+    def learn(self, figures: list[int]) -> None:
+        """Take the values of these figures. Without hits, such as at midnight, it is as before."""
+        hits, by_host = figures or (0, 0)
+        if hits:
+            self.is_apart = is_by_host({"hits": hits, "by host": by_host})
+
+    def judged(self, views: dict[bytes, int]) -> dict[bytes, int]:
+        """Return *views* with UNKNOWN for paths that have no counter because they lack their host."""
+        lacking = [path for path, number in views.items() if number == 0]
+        if lacking:
+            hint = "URLs of objects have no host: let a logger with another --prefix count this site without --by-host"
+            warn_once("hosts", UsageError("each host is counted separately", lacking[0].decode("ascii"), hint))
+        return views | dict.fromkeys(lacking, UNKNOWN)
 
 
 def counter_servers() -> list[Server]:
@@ -151,11 +191,17 @@ def _reader() -> QuickReader:
     return QuickReader(counter_servers(), lambda error: log.warning("no live counters: %s", error))
 
 
+@cache
+def _hosts() -> _Hosts:
+    return _Hosts()
+
+
 def forget(**_: Any) -> None:
     """Forget the servers, their connections and the warnings: as at the start of the process."""
     if _reader.cache_info().currsize:
         _reader().close()
     _reader.cache_clear()
+    _hosts.cache_clear()
     _warned.clear()
 
 

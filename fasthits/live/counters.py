@@ -1,7 +1,7 @@
 """The live counters for your own code: read them, name them, add to them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from fasthits.rules.keywords import day_of
 
 if TYPE_CHECKING:
     from fasthits.live.memcached import Delivery
+
+NEEDS_HOST = "each host is counted separately: put the host before the path, as in //www.example.org/about"
 
 Servers = str | Sequence[str]
 """A server, ``HOST:PORT``, ``unix:/PATH`` or ``tls://HOST:PORT``; or several, also in one text with commas."""
@@ -50,16 +52,33 @@ def hits_today(
     paths.
 
     Raises MemcachedError when a server does not answer or a counter holds no number; UsageError for an invalid
-    argument.
+    argument, and for paths without a host if the loggers count each host separately.
     """
+    servers, today = _servers_of(memcached), date.today() if day is None else day_of(day)
+    views = read_paths(paths, servers, prefix, today)
+    if (path := path_without_host(views)) is not None:
+        from fasthits.live.statistics import is_by_host, read_figures
+
+        if is_by_host(read_figures(servers, prefix, today)):
+            raise UsageError("no counter", repr(path), NEEDS_HOST)
+    return views
+
+
+def read_paths(paths: Iterable[str], servers: Sequence[str], prefix: str, day: date) -> dict[str, int | None]:
+    """Return how often each path was read on *day*, None for a path without a counter. Raises as `hits_today`."""
     from fasthits.live.memcached import read_views  # pymemcache costs 46 ms, which `hit_key` does not need
 
     if isinstance(paths, str):
         raise UsageError("paths must be a list", repr(paths), f"for example [{paths!r}]")
-    today = date.today() if day is None else day
-    by_path = {path: hit_key(today, path, prefix) for path in paths}
-    found = read_views(_servers_of(memcached), list(by_path.values()))
+    by_path = {path: hit_key(day, path, prefix) for path in paths}
+    found = read_views(servers, list(by_path.values()))
     return {path: found.get(key) for path, key in by_path.items()}
+
+
+def path_without_host(views: Mapping[str, int | None]) -> str | None:
+    """Return the first path without a host, if none of them has a counter: maybe each host is counted separately."""
+    paths = [path for path in views if not _path_of(path).startswith(b"//")]
+    return paths[0] if paths and not any(views[path] is not None for path in paths) else None
 
 
 def add_views(

@@ -86,6 +86,7 @@ class Reader:
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._read_bytes = 0
         self._pipe_bytes = _pipe_bytes(fd)
+        self._by_host = compiled.rules.by_host
         self._fresh = FreshBacklog(compiled)
         self._misfits = Misfits(compiled)
         self._returned = Backlog()
@@ -166,6 +167,7 @@ class Reader:
         figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
+        figures["by host"] = figures["hits"] * self._by_host
         hours = hours_of(self._fresh.hit_table)
         if self._fresh.knows_hours:
             self._hours += hours

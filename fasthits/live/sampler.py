@@ -231,17 +231,6 @@ class LiveViews:
             self._recent -= Counter(self._increases.popleft()[1])
 
 
-def path_by_host(sample: Sample) -> str:
-    """Return the most read path if all paths of *sample* begin with their host, as in ``//www.example.org/about``; else
-    nothing.
-
-    Then no counter has the views of a path of all hosts. A path of a single host may begin with ``//``, too, if a
-    client asked for it so. A hash does not tell.
-    """
-    paths = [each.path for each in sample.most_read if not each.path.startswith("#")]
-    return paths[0] if paths and all(path.startswith("//") for path in paths) else ""
-
-
 def _by_views(path: LivePath) -> tuple[int, str]:
     return -path.views, path.path
 

@@ -18,11 +18,12 @@ PUBLISH_SECONDS = 10.0
 
 FIGURES = (
     *("lines", "hits", "filtered", "malformed"),
-    *("delivered", "in doubt", "refused", "dropped", "reconnects", "discarded"),
+    *("delivered", "in doubt", "refused", "dropped", "reconnects", "discarded", "by host"),
     *map(warning_figure, CAUSES),
 )
 """Each line is a hit, filtered or malformed. A hit that is not delivered, in doubt, refused or dropped is waiting.
-Discarded lines are not among the lines: they came while a logger could not count. The rest are numbers of warnings."""
+Discarded lines are not among the lines: they came while a logger could not count. The figure "by host" has the hits of
+loggers that count each host separately. The rest are numbers of warnings."""
 
 
 NO_LOSS = "no hit lost"
@@ -115,11 +116,22 @@ def status_line(figures: Mapping[str, int], begun_at: float) -> str:
     return ", ".join(f"{name} {number}" for name, number in figures.items()) + " s"
 
 
-def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:
-    """Return today's figures of all loggers together, by the names in FIGURES. Raises MemcachedError."""
-    keys = {name: hit_key(date.today(), figure_path(name), prefix) for name in FIGURES}
+def read_figures(servers: Sequence[str], prefix: str, day: date | None = None) -> dict[str, int]:
+    """Return the figures of all loggers together, by the names in FIGURES; of today, or of *day*.
+
+    Raises MemcachedError.
+    """
+    keys = {name: hit_key(day or date.today(), figure_path(name), prefix) for name in FIGURES}
     numbers = read_views(servers, list(keys.values()))
     return {name: numbers.get(key, 0) for name, key in keys.items()}
+
+
+def is_by_host(figures: Mapping[str, int]) -> bool:
+    """Tell whether all loggers count each host separately. Then no counter has the views of a path of all hosts.
+
+    A path does not tell: that of a single host begins with ``//``, too, if a client asks for it so.
+    """
+    return 0 < figures.get("hits", 0) <= figures.get("by host", 0)
 
 
 def hour_keys(prefix: str, day: date) -> list[str]:

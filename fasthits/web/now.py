@@ -11,9 +11,9 @@ from anyio.to_thread import run_sync
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import hit_key, path_in_key
 from fasthits.live.quick import QuickReader
-from fasthits.live.sampler import LiveViews, Sample, path_by_host
+from fasthits.live.sampler import LiveViews, Sample
 from fasthits.live.servers import Server
-from fasthits.live.statistics import hour_keys
+from fasthits.live.statistics import hour_keys, is_by_host
 
 SAMPLE_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0
@@ -74,7 +74,7 @@ class Now:
             return self._live.views_of(path)
         key = hit_key(sample.day, path.encode(), self._prefix)
         views = self._live.views_of(path_in_key(key, self._prefix))
-        if views is None and (path.startswith("//") or not path_by_host(sample)):
+        if views is None and (path.startswith("//") or not is_by_host(sample.figures or {})):
             (views,) = await self._read([key])
         return views
 

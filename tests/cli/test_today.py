@@ -67,7 +67,8 @@ def test_a_path_without_its_host_has_no_counter_where_each_host_is_counted_separ
     log(memcached, (b"www.example.org:80 " + access_line("/" + "x" * 300, date.today())) * 2, "--by-host")
     done = run_fasthits("today", "/a", "//www.example.org/b", "--memcached", memcached.spec)
     assert (done.returncode, done.stdout) == (0, b"0\t/a\n0\t//www.example.org/b\n")
-    assert done.stderr == b"fasthits: no counter: /a (each host is counted separately: //www.example.org/a)\n"
+    hint = b"each host is counted separately: put the host before the path, as in //www.example.org/about"
+    assert done.stderr == b"fasthits: no counter: /a (%b)\n" % hint
 
 
 def test_without_a_date_it_is_today(memcached: Memcached) -> None:

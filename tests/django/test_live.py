@@ -122,6 +122,38 @@ def test_without_memcached_the_number_is_0_and_there_is_no_error(
     assert render("Read {% hits_today obj %}.", release) == "Read ."
 
 
+def test_where_each_host_is_counted_separately_the_number_is_unknown(
+    memcached: Memcached,
+    count_today: CountToday,
+    release: PressRelease,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "HOSTS_SECONDS", 0.0)
+    line = b"www.example.org:80 " + access_lines(["/press/a/"], live.today())
+    assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line).returncode == 0
+    assert [release.hits_today for _ in range(3)] == [live.UNKNOWN] * 3
+    assert with_hits_today([release])[0].hits_today is live.UNKNOWN
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "no number is shown: each host is counted separately: /press/a/ (URLs of objects have no host: let a logger "
+        "with another --prefix count this site without --by-host)"
+    )
+    count_today(["/press/b/"] * 2)
+    assert live.hits_today("/press/b/") == 2
+    assert repr(live.hits_today("/press/a/")) == "0"
+
+
+def test_whether_each_host_is_counted_separately_is_asked_once_a_minute(
+    memcached: Memcached, count_today: CountToday, release: PressRelease
+) -> None:
+    count_today([])
+    before = reads(memcached)
+    for _ in range(10):
+        live.hits_today(release.get_absolute_url())
+    assert reads(memcached) == before + 10 + 2
+
+
 @pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
 def test_a_cache_of_django_without_memcached(release: PressRelease, backend: str) -> None:
     with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{closed_port()}"), FASTHITS=ZONE):

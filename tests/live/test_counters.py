@@ -10,6 +10,8 @@ from fasthits import add_views, count_hits, hit_key, hits_today
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import hit_key as own_hit_key
 from tests.support.commands import hit
+from tests.support.logger import access_line
+from tests.support.processes import run_fasthits
 from tests.support.servers import Memcached, closed_port
 
 TODAY = date.today()
@@ -60,6 +62,21 @@ def test_an_invalid_row_is_an_error_with_nothing_sent(row: tuple[date, str, int]
 def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         add_views([(TODAY, "/a", 1)], **options)
+
+
+def test_a_path_without_its_host_is_an_error_where_each_host_is_counted_separately(memcached: Memcached) -> None:
+    def log(line: bytes, *args: str) -> None:
+        assert run_fasthits("log", "--memcached", memcached.spec, *args, stdin=line).returncode == 0
+
+    log(b"www.example.org:80 " + access_line("/a", TODAY), "--by-host")
+    for paths in (["/a"], [b"/a"], ["//www.example.org/a", "/never-read"]):
+        with pytest.raises(UsageError, match=r"no counter: b?'/.*' \(each host is counted separately: put "):
+            hits_today(paths, memcached.spec)
+    found = {"//www.example.org/a": 1, "//www.example.org/b": None}
+    assert hits_today(found, memcached.spec) == found
+    assert hits_today(["/a"], memcached.spec, day=TODAY - timedelta(1)) == {"/a": None}
+    log(access_line("/b", TODAY))
+    assert hits_today(["/a"], memcached.spec) == {"/a": None}
 
 
 def test_a_str_is_not_accepted_as_a_list_of_paths() -> None:

@@ -94,6 +94,7 @@ class Follower:
         self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
         self._files = Files(self._patterns, say, self._report)
+        self._by_host = compiled.rules.by_host
         self._tally = Tally(compiled)
         self._last = Mark(0, ())
         """The end of the last segment."""
@@ -356,6 +357,7 @@ class Follower:
         """Return the figures of delivered segments."""
         totals = self._deliveries.totals()
         totals["in doubt"] += self._doubted
+        totals["by host"] = totals["hits"] * self._by_host
         for cause, times in self._throttle.said.copy().items():
             totals[warning_figure(cause.partition(" ")[0])] += times
         return totals
