@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import date
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from fasthits.errors import UsageError
@@ -18,6 +19,7 @@ from fasthits.live.keys import (
 )
 from fasthits.live.servers import Server, check_servers
 from fasthits.rules.keywords import day_of
+from fasthits.rules.paths import spellings
 
 if TYPE_CHECKING:
     from fasthits.live.memcached import Delivery
@@ -48,8 +50,8 @@ def hits_today(
     """Return how often each path was read today, or on *day*; None for a path without a counter.
 
     No counter means no hit, or that memcached has dropped the counter: it was full, or has been restarted. Paths are as
-    in the log: percent-encoded, and without the query unless loggers keep it. It takes one round trip for each 1,000
-    paths.
+    in the log, or as a rollup keeps them: percent-encoded, and without the query unless loggers keep it. It takes one
+    round trip for each 1,000 paths.
 
     Raises MemcachedError when a server does not answer or a counter holds no number; UsageError for an invalid
     argument, and for paths without a host if the loggers count each host separately.
@@ -70,9 +72,11 @@ def read_paths(paths: Iterable[str], servers: Sequence[str], prefix: str, day: d
 
     if isinstance(paths, str):
         raise UsageError("paths must be a list", repr(paths), f"for example [{paths!r}]")
-    by_path = {path: hit_key(day, path, prefix) for path in paths}
-    found = read_views(servers, list(by_path.values()))
-    return {path: found.get(key) for path, key in by_path.items()}
+    check_prefix(prefix)
+    by_path = {path: [keys.hit_key(day, each, prefix) for each in spellings(_path_of(path))] for path in paths}
+    found = read_views(servers, list(chain.from_iterable(by_path.values())))
+    known = {path: [found[key] for key in each if key in found] for path, each in by_path.items()}
+    return {path: sum(views) if views else None for path, views in known.items()}
 
 
 def path_without_host(views: Mapping[str, int | None]) -> str | None:

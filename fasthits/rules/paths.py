@@ -9,6 +9,8 @@ from fasthits.rules.rules import STATIC_ENDINGS, Rules
 _ORIGIN = rb"(?i)https?://[^/?]*"
 _SESSION = rb"(?i);jsessionid=[^/;?]*"
 _ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
+BAD_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
+"""How a rollup writes a byte of a path that is not UTF-8."""
 _FOLDED = rb"(?:/|(?:lmth|mth|php)\.xedni/)*+"
 """Slashes and index files, in reverse: read from the end of a path, the match looks at each byte only once."""
 
@@ -49,6 +51,24 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
         return host + whole, reason
 
     return judge
+
+
+def spellings(path: bytes) -> list[bytes]:
+    """Return the paths of log lines that a rollup keeps as *path*, or as what it makes of *path*.
+
+    It keeps a byte that is not UTF-8 as Apache writes it; other servers may log the byte itself. Live counters have the
+    path of the log.
+
+    >>> spellings(rb"/caf\\xe9")
+    [b'/caf\\\\xe9', b'/caf\\xe9']
+    """
+    kept = _as_kept(path)
+    raw = BAD_BYTE.sub(lambda found: bytes([int(found[1], 16)]), kept)
+    return [kept, raw] if raw != kept and _as_kept(raw) == kept else [kept]
+
+
+def _as_kept(path: bytes) -> bytes:
+    return path.decode(errors="backslashreplace").encode()
 
 
 def is_static(path: bytes) -> bool:

@@ -14,6 +14,7 @@ from fasthits.live.quick import QuickReader
 from fasthits.live.sampler import LiveViews, Sample
 from fasthits.live.servers import Server
 from fasthits.live.statistics import hour_keys, is_by_host
+from fasthits.rules.paths import spellings
 
 SAMPLE_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0
@@ -72,11 +73,13 @@ class Now:
         sample = await self.sample()
         if path.startswith("#"):
             return self._live.views_of(path)
-        key = hit_key(sample.day, path.encode(), self._prefix)
-        views = self._live.views_of(path_in_key(key, self._prefix))
-        if views is None and (path.startswith("//") or not is_by_host(sample.figures or {})):
-            (views,) = await self._read([key])
-        return views
+        keys = [hit_key(sample.day, each, self._prefix) for each in spellings(path.encode())]
+        sampled = [self._live.views_of(path_in_key(key, self._prefix)) for key in keys]
+        if None not in sampled:
+            return sum(filter(None, sampled))
+        if not path.startswith("//") and is_by_host(sample.figures or {}):
+            return None
+        return sum(await self._read(keys))
 
     async def hours(self, day: date) -> list[int] | None:
         """Return the hits in each hour of a day; None if no logger has published any. Raises MemcachedError."""

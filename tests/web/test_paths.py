@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.support.commands import hit, write
-from tests.support.logger import Logger
+from tests.support.logger import Logger, access_lines
 from tests.support.processes import eventually
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
@@ -37,6 +37,12 @@ def test_paths_with_a_query_and_of_a_host_are_found_in_both_halves(
         [("one.example", 2), ("two.example", 1)],
     )
     assert b"views: 3" in served.ask(f"/badge.svg?path={path}").body
+
+
+def test_a_path_that_is_not_utf8_has_the_views_that_a_rollup_adds_up(served: Served, logger: Logger) -> None:
+    logger.write(access_lines([b"/caf\xe9"] * 3 + [rb"/caf\xe9"], TODAY))
+    logger.finish()
+    eventually(lambda: served.ask("/api/today?path=/caf%5Cxe9").json()["views"] == 4)
 
 
 def test_a_hash_whose_path_is_not_known_stays_unknown(idle: Served) -> None:

@@ -9,14 +9,12 @@ from typing import NamedTuple, Self
 from fasthits.daily.days import Range
 from fasthits.daily.past.kept import Kept
 from fasthits.errors import UsageError
-from fasthits.rules.paths import part_host
+from fasthits.rules.paths import BAD_BYTE, part_host, spellings
 
 EVER = Range(date.min, date.max)
 LEAST_HASHED = 66
 """A shorter path fits a key, unless it has odd characters: a key has 250 bytes, the longest prefix 175, a day 10."""
 LEAST_DIGITS = 8
-BAD_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
-"""How a rollup writes a byte of a path that is not UTF-8. Apache writes such bytes so, too."""
 SECTION_END = "/*"
 """The end of a key that names a section: all paths that begin with the text before the ``*``."""
 
@@ -63,12 +61,11 @@ def path_of(key: str, kept: Kept) -> str:
 
     hosts = [f"//{host}" for host in kept.hosts(EVER)] if kept.has_hosts else [""]
     for path in chain((path for _, path in kept.paths), kept.paths_without_sums(EVER)):
-        is_odd = not (path.isascii() and path.isprintable() and " " not in path) or BAD_BYTE.search(path)
+        is_odd = not (path.isascii() and path.isprintable() and " " not in path) or BAD_BYTE.search(path.encode())
         for host in hosts:
             whole = f"{host}{path}"
             if is_odd or len(whole) >= LEAST_HASHED:
-                logged = BAD_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), whole)
-                digits = (sha256(text.encode(errors="surrogateescape")).hexdigest() for text in {whole, logged})
+                digits = (sha256(logged).hexdigest() for logged in spellings(whole.encode()))
                 if any(each.startswith(key[1:]) for each in digits):
                     return whole
     raise UsageError("no kept path has this hash", key, "the path becomes known when the day is rolled up")
