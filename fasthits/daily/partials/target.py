@@ -84,6 +84,8 @@ class PartialTarget(Target):
                     raise NothingNew
                 days_of_file = self._days(old, replaced, figures, rows.take_hours())
                 count = self._write(file, old, new, replaced, days_of_file, figures)
+                if rows.bots is not None:  # one row of other targets has both the views of people and those of bots
+                    count = _number_of_paths([rows, rows.bots], replaced)
         except NothingNew:
             return Replaced(0, *compared)
         except OSError as error:
@@ -109,7 +111,7 @@ class PartialTarget(Target):
         days: Mapping[str, Any],
         figures: Mapping[str, Any],
     ) -> int:
-        """Write the file, and return how many rows *replaced* have."""
+        """Write the file, and return how many rows of views *replaced* have, without those of bots."""
         others = set(map(date.fromisoformat, days)).difference(replaced)
         about = {
             "server": self._origin.server,
@@ -159,6 +161,16 @@ def check_partial(path: Path) -> None:
     """Raise TableError if no partial can be written here, or if a file is here that is no partial."""
     check_file(path)
     _kept(path)
+
+
+def _number_of_paths(tables: Sequence[Rows], days: Sequence[date]) -> int:
+    """Return how many pairs of a day and a path there are in *tables* together."""
+
+    def run_of(table: Rows) -> Run:
+        return Run("", lambda: (piece for _, piece in table.dump()))
+
+    runs = list(map(run_of, tables))
+    return sum(len(rows_of_piece(piece)) for piece in of_days(runs, days, Workshop(Spool(), FEW_BYTES)).pieces())
 
 
 def _kept(path: Path) -> Partial | None:

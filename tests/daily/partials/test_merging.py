@@ -268,3 +268,15 @@ def test_many_partials_are_merged_in_little_memory(tmp_path: Path) -> None:
     assert (code, len(rows)) == (0, 80), said
     assert "40 servers in 40 partials" in said
     assert read_partial(tmp_path / "7.hits").about["figures"] == {}
+
+
+def test_the_summary_says_as_many_rows_as_for_other_targets(tmp_path: Path) -> None:
+    """A path that only bots read has a row there, too."""
+    by_bot = [hit(path, DAY).replace(b"Mozilla/5.0 (X11; Linux x86_64)", BOT) for path in ("/a", "/b", b"/\xe9")]
+    write(tmp_path / "a.log", hit("/a", DAY), hit("/c", DAY), hit("/d", NEXT), *by_bot)
+    said = set()
+    for target in ("a.hits", "a.db", "a.csv"):
+        command = ("rollup", str(DAY), "--logs", "a.log", "--partial", "--bots", "apart", "--to", target)
+        done = fasthits(*command, cwd=tmp_path)
+        said |= {line.partition(" in ")[0] for line in done.stderr.decode().splitlines() if " rows for " in line}
+    assert said == {f"  4 rows for {DAY}"}
