@@ -70,7 +70,7 @@ def read_paths(paths: Iterable[str], servers: Sequence[str], prefix: str, day: d
     """Return how often each path was read on *day*, None for a path without a counter. Raises as `hits_today`."""
     from fasthits.live.memcached import read_views  # pymemcache costs 46 ms, which `hit_key` does not need
 
-    if isinstance(paths, str):
+    if isinstance(paths, str | bytes):
         raise UsageError("paths must be a list", repr(paths), f"for example [{paths!r}]")
     check_prefix(prefix)
     by_path = {path: [keys.hit_key(day, each, prefix) for each in spellings(_path_of(path))] for path in paths}
@@ -104,7 +104,13 @@ def add_views(
 
     servers, prefix, ttl = _servers_of(memcached), check_prefix(prefix), _check_ttl(ttl)
     views = Counter[tuple[date, bytes]]()
-    for day, path, number in rows:
+    for row in rows:
+        try:
+            day, path, number = row
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                "not a row", repr(row), "a row is a day, a path and its views, as HitCount.rows gives it"
+            ) from error
         if not isinstance(number, int) or number < 1:
             raise UsageError("not a number of views", repr(number), "1 or more")
         views[day_of(day), _path_of(path)] += number
@@ -124,12 +130,14 @@ def _path_of(path: str | bytes) -> bytes:
 
 
 def _servers_of(memcached: Servers) -> list[Server]:
-    names = [memcached] if isinstance(memcached, str) else list(memcached)
+    names = (
+        list(memcached) if isinstance(memcached, Iterable) and not isinstance(memcached, str | bytes) else [memcached]
+    )
     given = [name for name in names if isinstance(name, Server)]
     return given if given and len(given) == len(names) else check_servers(names)
 
 
 def _check_ttl(ttl: int) -> int:
-    if not 0 < ttl <= MAX_TTL_SECONDS:
-        raise UsageError("not a time to live in seconds", ttl, f"1 to {MAX_TTL_SECONDS:,}")
-    return ttl
+    if not isinstance(ttl, int) or not 0 < ttl <= MAX_TTL_SECONDS:
+        raise UsageError("not a time to live in seconds", repr(ttl), f"1 to {MAX_TTL_SECONDS:,}")
+    return int(ttl)  # of True, too

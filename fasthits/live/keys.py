@@ -75,6 +75,8 @@ def place_key(follower: str, name: str, prefix: str = DEFAULT_PREFIX) -> str:
 
 def check_prefix(prefix: str) -> str:
     """Return *prefix*; raise UsageError when keys that begin with it would not be legal."""
+    if not isinstance(prefix, str):
+        raise UsageError("not a key prefix", repr(prefix), f"text, for example {DEFAULT_PREFIX!r}")
     if not prefix.isascii() or prefix.encode().translate(None, _LEGAL):
         raise UsageError("key prefix with a space, control or non-ASCII character", repr(prefix))
     if len(prefix) > KEY_BYTES - _HASHED_BYTES:

@@ -83,6 +83,10 @@ def check_servers(names: Iterable[str], files: TlsFiles | None = None) -> list[S
     A text may hold several names, separated by commas or semicolons as in Django's LOCATION. Raises UsageError for a
     name in none of the FORMS, for no name at all, for invalid files, and for files that no server uses.
     """
+    names = list(names)
+    for text in names:
+        if not isinstance(text, str):
+            raise UsageError("not a memcached server", repr(text), FORMS)
     found = [name.strip() for text in names for name in re.split("[,;]", text) if name.strip()]
     if not found:
         raise UsageError("no memcached server", "--memcached", FORMS)

@@ -52,7 +52,10 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
     >>> found.bucket, found.path
     ('hit', '/a')
     """
-    text = bytes(memoryview(line)).removesuffix(b"\n")
+    try:
+        text = bytes(memoryview(line)).removesuffix(b"\n")
+    except TypeError as error:
+        raise TypeError(f"a line of a log is bytes, not {type(line).__name__} (open the log with 'rb')") from error
     if b"\n" in text:
         raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
     compiled = CompiledRules(rules_of(rules))

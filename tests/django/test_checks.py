@@ -65,7 +65,7 @@ def test_valid_settings_give_no_error(settings: dict[str, Any]) -> None:
         ({"TLS_CA": 5}, "E003", 'FASTHITS["TLS_CA"] is invalid: 5.'),
         ({"MEMCACHED": 11211}, "E003", 'FASTHITS["MEMCACHED"] is invalid: 11211.'),
         ({"PREFIX": "my site:"}, "E003", 'FASTHITS["PREFIX"]: key prefix with a space'),
-        ({"PREFIX": None}, "E003", 'FASTHITS["PREFIX"] is invalid: None.'),
+        ({"PREFIX": None}, "E003", 'FASTHITS["PREFIX"]: not a key prefix: None.'),
         ({"LOGS": "/logs/%H.log"}, "E003", 'FASTHITS["LOGS"]: PATTERN names the time of day with %H: /logs/%H.log.'),
         ({"CACHE": "fast"}, "E003", "FASTHITS[\"CACHE\"]: no such cache: 'fast'."),
         ({"RESOLVER": "no.such.module"}, "E003", "FASTHITS[\"RESOLVER\"] is invalid: 'no.such.module'."),

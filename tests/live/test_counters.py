@@ -48,16 +48,25 @@ def test_add_views_returns_the_rows_that_it_could_not_add(memcached: Memcached) 
 
 
 @pytest.mark.parametrize(
-    "row", [(TODAY, "/a", 0), (TODAY, "/a", -1), (TODAY, "/a", 1.5), (TODAY, "a", 1), (TODAY, "", 1)]
+    "row",
+    [
+        *((TODAY, "/a", 0), (TODAY, "/a", -1), (TODAY, "/a", 1.5), (TODAY, "a", 1), (TODAY, "", 1)),
+        *((TODAY, "/a"), TODAY, None, "/a"),
+    ],
 )
-def test_an_invalid_row_is_an_error_with_nothing_sent(row: tuple[date, str, int], memcached: Memcached) -> None:
+def test_an_invalid_row_is_an_error_with_nothing_sent(row: object, memcached: Memcached) -> None:
     with pytest.raises(UsageError):
         add_views([(TODAY, "/good", 1), row], memcached.spec)
     assert hits_today(["/good"], memcached.spec) == {"/good": None}
 
 
 @pytest.mark.parametrize(
-    "options", [{"prefix": "a b"}, {"memcached": "nowhere:port"}, {"memcached": []}, {"ttl": 0}, {"ttl": 10**9}]
+    "options",
+    [
+        *({"prefix": "a b"}, {"prefix": None}, {"prefix": b":1:"}),
+        *({"memcached": "nowhere:port"}, {"memcached": []}, {"memcached": None}, {"memcached": ("127.0.0.1", 11211)}),
+        *({"ttl": 0}, {"ttl": 10**9}, {"ttl": "60"}, {"ttl": None}, {"ttl": 1.5}, {"ttl": timedelta(1)}),
+    ],
 )
 def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
@@ -82,6 +91,8 @@ def test_a_path_without_its_host_is_an_error_where_each_host_is_counted_separate
 def test_a_str_is_not_accepted_as_a_list_of_paths() -> None:
     with pytest.raises(UsageError, match="paths must be a list"):
         hits_today("/about")
+    with pytest.raises(UsageError, match="paths must be a list"):
+        hits_today(b"/about")
 
 
 @pytest.mark.parametrize("day", ["", 0, "2026-03-12"])

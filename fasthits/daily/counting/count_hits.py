@@ -154,8 +154,8 @@ def count_hits(
     """
     if not sources:
         raise UsageError("nothing to count", "count_hits()", "name files, or give a stream or bytes")
-    if threads is not None and threads < 1:
-        raise UsageError("not a number of threads", threads, "1 or more")
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise UsageError("not a number of threads", repr(threads), "1 or more")
     wanted, asked, max_bytes = rules_of(rules), days_of(days), _bytes_of(max_memory)
     if asked == []:
         raise UsageError("no days", repr(days), "leave it out to count all days")
@@ -184,6 +184,8 @@ def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "F
 def _bytes_of(max_memory: int | str | None) -> int | None:
     if isinstance(max_memory, str):
         return parse_max_memory(max_memory)
+    if max_memory is not None and not isinstance(max_memory, int | float):
+        raise UsageError("not a number of bytes", repr(max_memory), "for example 512M")
     if max_memory is not None and max_memory < LEAST_MEMORY:
         raise UsageError("max_memory is too small", max_memory, f"{LEAST_MEMORY} or more")
     return max_memory

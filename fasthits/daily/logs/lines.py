@@ -54,7 +54,8 @@ def parse_lines(
     ``"time=ts"``. Texts of JSON have Apache's escapes.
 
     Raises LogFileError for a file that is missing or unreadable, and for compressed bytes that are damaged; UsageError
-    for an unknown format, an invalid name of a file or of a field; TypeError for a stream of text.
+    for an unknown format, an invalid name of a file or of a field, lines without newlines; TypeError for a stream of
+    text.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512 "-" "curl/8"\\njunk\\n'
     >>> [line and (line.day.isoformat(), line.path, line.status) for line in parse_lines(log)]
@@ -108,12 +109,12 @@ def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None,
     """Return the format of a buffer, detected as that of a file is, None for other streams; and blocks.
 
     Raises TypeError for a stream without bytes. UsageError for a format without a field that the rules look at; reading
-    the blocks raises LogFileError for compressed bytes that are damaged.
+    the blocks raises LogFileError for compressed bytes that are damaged, and UsageError for lines without newlines.
     """
     try:
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
-        return None, _unpacked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source)), source)
+        return None, _unpacked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source), compiled), source)
     blocks = partial(map, lambda at: view[at : at + BLOCK_BYTES], range(0, len(view), BLOCK_BYTES))
     if packing_of(bytes(view[: packing.HEAD_BYTES])):
         return None, _unpacked(blocks(), source)
@@ -130,15 +131,30 @@ def _unpacked(blocks: Iterator[memoryview], source: object) -> Iterator[memoryvi
         raise DamagedLogError("compressed log is damaged or cut short", name, str(error)) from error
 
 
-def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview]:
+def _read_blocks(source: "BinaryFile | Iterable[Buffer]", compiled: CompiledRules) -> Iterator[memoryview]:
     # One read of a pipe gives what is there; a whole block would have to be waited for.
     read = getattr(source, "read1", None) or getattr(source, "read", None)
     if read:
         return takewhile(len, (_bytes_of(read(BLOCK_BYTES)) for _ in repeat(None)))
     if isinstance(source, Iterable):
-        return map(_bytes_of, source)
+        return _checked_blocks(map(_bytes_of, source), compiled)
     hint = "a log is a name of files, bytes, a binary file, or an iterable of bytes"
     raise TypeError(f"not a log: {type(source).__name__} ({hint})")
+
+
+def _checked_blocks(blocks: Iterator[memoryview], compiled: CompiledRules) -> Iterator[memoryview]:
+    """Yield *blocks*. Raises UsageError if the first are lines that have lost their newlines, as `bytes.splitlines`
+    gives them: all would be read as one line.
+    """
+    rules, lines = compiled.field_rules(compiled.log_format or ASSUMED), 0
+    for block in blocks:
+        if lines >= 0:
+            text = bytes(block)
+            lines = -1 if b"\n" in text else lines + (_parse.parse_line(text, rules) is not None)
+            if lines > 1:
+                hint = r"blocks may end anywhere in a line: add b'\n' to each line"
+                raise UsageError("lines without newlines", repr(text[:40]), hint)
+        yield block
 
 
 def _bytes_of(block: object) -> memoryview:

@@ -86,8 +86,8 @@ class History:
 
     def range_of(self, number: int) -> Range | None:
         """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
-        if number < 1:
-            raise UsageError("not a number of days", number, "1 or more")
+        if not isinstance(number, int) or number < 1:
+            raise UsageError("not a number of days", repr(number), "1 or more")
         days = self.days
         if not days:
             return None

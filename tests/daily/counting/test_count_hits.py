@@ -287,6 +287,8 @@ def test_more_paths_than_memory_can_hold_are_counted(tmp_path: Path, monkeypatch
         ((b"",), {"days": Range("2026-03-11", "2026-03-12")}, "not a date"),
         ((b"",), {"days": Range(DAY, BEFORE)}, "range ends before it begins: 2026-03-12 to 2026-03-11"),
         ((b"",), {"threads": -1}, "not a number of threads"),
+        ((b"",), {"threads": "2"}, "not a number of threads: '2'"),
+        ((b"",), {"max_memory": [1]}, "not a number of bytes"),
         ((b"",), {"max_memory": 5}, "max_memory is too small"),
         ((b"",), {"status": "all"}, "invalid status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),
@@ -324,5 +326,5 @@ def test_a_line_is_explained_one_at_a_time() -> None:
         explain_line(LOG)
     with pytest.raises(UsageError, match="not a date: ''"):
         explain_line(hit("/a"), day="")
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a line of a log is bytes, not str"):
         explain_line("text")

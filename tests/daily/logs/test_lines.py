@@ -169,6 +169,19 @@ def test_an_object_without_bytes_is_refused(source: object) -> None:
         list(parse_lines(source))
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_lines_without_newlines_are_an_error(name: str) -> None:
+    """They would be one malformed line, or one hit."""
+    lines = (SAMPLES[name] * 3).splitlines()
+    for source in (lines, [b"junk", *lines], [b"", memoryview(lines[0]), *lines]):
+        for function in (parse_lines, count_hits):
+            with pytest.raises(
+                UsageError, match=r"lines without newlines: b'.*\(blocks may end anywhere in a line: add "
+            ):
+                list(function(source))
+    assert paths(lines[:1]) == paths([lines[0][:30], lines[0][30:]]) == [b"/a"]
+
+
 def test_the_error_about_what_is_no_log_says_what_is() -> None:
     async def blocks() -> AsyncIterator[bytes]:
         yield LOG

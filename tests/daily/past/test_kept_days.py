@@ -84,6 +84,8 @@ def test_a_day_may_be_text_or_a_moment_and_mistakes_are_errors(tmp_path: Path) -
         history.most_read(ALL, sort="raise")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="not a number of days: 0"):
         history.range_of(0)
+    with pytest.raises(UsageError, match="not a number of days: '7'"):
+        history.range_of("7")
 
 
 OF_RANGES: dict[str, Callable[[History, Range], object]] = {
