@@ -40,7 +40,7 @@ START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 FIGURE_KEY = re.compile(
     r"[^/#]*\d{4}-\d\d-\d\d!"
-    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+"
+    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|by-host|warning-[a-z]+"
     r"|hour-\d\d)"
 )
 """Besides the keys of hits, a logger makes only these keys."""
