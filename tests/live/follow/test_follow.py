@@ -146,6 +146,17 @@ def test_figures_are_published_as_those_of_other_loggers(place: Path, logs: Path
         assert follower.asked("lines 5, hits 3, filtered 1, malformed 1, pending 0, delivered 3, in doubt 0")
 
 
+def test_it_says_that_each_host_is_counted_separately_as_other_loggers_do(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log = logs / "access.log"
+    with follow(place, memcached, log, args=("--by-host",)) as follower:
+        log.write_bytes((b"www.example.org:80 " + access_line("/a")) * 3)
+        eventually(lambda: memcached.counters(), what="the hits are counted")
+        assert follower.stop() == 0
+    assert memcached.figures()["by-host"] == memcached.figures()["hits"] == 3
+
+
 def test_rules_and_formats_apply_to_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
     a, b = logs / "a.log", logs / "b.json"
     with follow(
