@@ -37,14 +37,16 @@ WORDS = (
     *("fetch", "health", "inspect", "lookup", "monitor", "notif", "parser", "prerender", "preview", "probe"),
     *("recon[/ -]", "research", r"rss([/ ;)\-]|$)", "scan", "screenshot", "sitemap", "snapshot", "subscriber"),
     *("survey", "synthetic", "uptime", "validat", "verif", "google-"),
+    # Load balancers and monitors that ask whether a server is well.
+    *("blackbox-exporter", "^envoy/hc", "^googlehc/", "^load balancer agent", "^prometheus/", "^telegraf/"),
     # Browsers without a person.
     *("headless", "lighthouse", "phantomjs", "playwright", "puppeteer", "selenium", "webdriver"),
     # Vulnerability scanners.
     *("censys", "jndi:", "masscan", "nikto", "nmap", "shodan", "sqlmap", "zgrab"),
     # HTTP libraries and tools.
-    *("aiohttp", "apache-", "axios/", "curl/", "go-http", "grpc-", "guzzle", "httpclient", "-http", "insomnia/"),
-    *("^java[/ ]", "libsoup", "libwww-perl", "lwp::", "node-", "okhttp", "perl/", "^php", "postman", "python", "^ruby"),
-    *("undici", "urllib", "wget", "winhttp"),
+    *("aiohttp", "apache-", "apachebench/", "axios/", "curl/", "go-http", "grpc-", "guzzle", "httpclient", "-http"),
+    *("insomnia/", "^java[/ ]", "libsoup", "libwww-perl", "lwp::", "node-", "okhttp", "perl/", "^php", "postman"),
+    *("python", "reqwest/", "restsharp/", "^ruby", "undici", "urllib", "wget", "winhttp"),
 )
 """Regular expressions for words in bots' agents. Case does not matter."""
 

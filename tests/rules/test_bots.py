@@ -135,6 +135,8 @@ def test_patterns_match_like_regular_expressions(pattern: str, agent: str) -> No
         *(b"Mozilla/5.0 (compatible; Thing/1.0)", b"python-requests/2.31.0", b"Go-http-client/1.1", b"curl/8.1.2"),
         *(b"Wget/1.21", b"okhttp/4.9.3", b"axios/1.6.0", b"Java/1.8.0_292", b"libwww-perl/6.67", b"PHP/8.2"),
         *(b"Cubot Googlebot/2.1", b"(compatible; MSIE 6.0; SomeBot)", b"HeadlessChrome/120.0", b"CUBOTbot/1"),
+        *(b"GoogleHC/1.0", b"Envoy/HC", b"Load Balancer Agent", b"Prometheus/2.53.0", b"Blackbox-Exporter/0.25"),
+        *(b"Telegraf/1.30 Go/1.22", b"ApacheBench/2.3", b"reqwest/0.12.4", b"RestSharp/110.2.0.0"),
     ],
 )
 def test_general_words_find_bots(agent: bytes) -> None:
