@@ -1,5 +1,9 @@
-"""Where the readers of an object came from, if ``fasthits rollup`` keeps it: the file is named by ROLLUP."""
+"""Where the readers of an object came from, if ``fasthits rollup`` keeps it: the database is named by ROLLUP.
 
+A page must not break or hang because of that database. If it is locked or silent, pages do without it for a while.
+"""
+
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,6 +17,11 @@ from fasthits.errors import TableError
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 1.0
+"""How long a page waits for a database that is locked or silent. Two seconds for a new connection: libpq takes less for
+that."""
+PAUSE_SECONDS = 60.0
+"""How long no page asks a database after an error."""
 WHERE_KEPT = "fasthits rollup keeps it with --referrers and --search-terms"
 
 
@@ -41,17 +50,25 @@ def searches(page: Any, days: int = 30, limit: int = 10) -> list[Search]:
     return [Search(*row) for row in _read(page, days, lambda kept, *where: kept.searches(*where, limit))]
 
 
+_ask_at: dict[str, float] = {}
+"""When pages ask a database again, by its name."""
+
+
 def _read(page: Any, days: int, ask: Callable[[History, Range, str], list[T] | None]) -> list[T]:
     """Return what *ask* finds; nothing, with a warning, if the file cannot be read: a page must not break."""
     try:
         file = setting("ROLLUP")
-        if file is None:
+        if file is None or time.monotonic() < _ask_at.get(str(file), 0):
             return []
         first = first_day(days)
-        found = ask(History(file), Range(first, first + (days - 1) * ONE_DAY), path_of(page).decode())
+        found = ask(
+            History(file, patience=PATIENCE_SECONDS), Range(first, first + (days - 1) * ONE_DAY), path_of(page).decode()
+        )
         if found is None:
             raise TableError("the database does not keep where readers came from", file, WHERE_KEPT)
         return found
-    except Exception as error:  # an error of the file, a setting or the site
+    except Exception as error:  # an error of the database, a setting or the site
+        if isinstance(error, TableError):
+            _ask_at[str(file)] = time.monotonic() + PAUSE_SECONDS
         live.warn_once("ROLLUP", error)
         return []

@@ -3,7 +3,9 @@
 import csv
 import io
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.test import APIRequestFactory
 
-from fasthits.django import live, queries, ranking
+from fasthits.django import live, origins, queries, ranking
 from fasthits.django.models import Hits, MostRead, compare_hits, views_by_day, with_hits, with_views_by_day
 from fasthits.django.ranking import most_read, most_read_today
 from fasthits.django.signals import hits_saved
@@ -453,7 +455,9 @@ def test_the_history_of_django_hitcount_is_imported(release: PressRelease) -> No
 
 
 @ONE_DATABASE
-def test_referrers_and_search_terms_of_an_object(release: PressRelease, tmp_path: Path) -> None:
+def test_referrers_and_search_terms_of_an_object(
+    release: PressRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin"}):
         day = live.today() - timedelta(1)
     lines = b"".join(
@@ -481,3 +485,10 @@ def test_referrers_and_search_terms_of_an_object(release: PressRelease, tmp_path
         assert render(template, obj=release) == ""
     with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "ROLLUP": tmp_path / "none.db"}):
         assert render(template, obj=release) == ""
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "ROLLUP": target}):
+        with closing(sqlite3.connect(target)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            assert render(template, obj=release) == ""
+        assert render(template, obj=release) == "", "a page asks a database that has just been locked"
+        origins._ask_at.clear()
+        assert render(template, obj=release) == "b.example 4,a.example 3,Bing cats 2,"

@@ -56,8 +56,10 @@ class History:
     ``/blog/``. In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters.
     """
 
-    def __init__(self, database: "str | os.PathLike[str]") -> None:
+    def __init__(self, database: "str | os.PathLike[str]", *, patience: float | None = None) -> None:
+        """*patience* is for pages: the seconds that a database may be locked or silent; commands wait longer."""
         self._name = database
+        self._patience = patience
         self._held: dict[int, Kept] = {}
         """What the threads read now: a connection of SQLite is for one thread."""
         self._interrupted = False
@@ -297,7 +299,7 @@ class History:
                 held.check_host(host)
                 yield held
             return
-        with reading_days(self._name) as kept:
+        with reading_days(self._name, self._patience) as kept:
             self._held[thread] = kept
             try:
                 if self._interrupted:

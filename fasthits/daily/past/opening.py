@@ -12,11 +12,11 @@ from fasthits.daily.urls import check_database, is_postgres, is_url, needs_extra
 from fasthits.errors import TableError
 
 
-def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]:
-    """Give the kept days of a database. All reads see the same moment. Raises TableError, also for errors of the
-    block."""
+def reading_days(name: "str | os.PathLike[str]", patience: float | None = None) -> AbstractContextManager[Kept]:
+    """Give the kept days of a database, which may be locked or silent for *patience* seconds. All reads see the same
+    moment. Raises TableError, also for errors of the block."""
     if is_postgres(name):
-        return _reading_postgres(str(name))
+        return _reading_postgres(str(name), patience)
     check_readable(str(name))
     if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"
@@ -24,7 +24,7 @@ def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
     if is_partial(name) and Path(name).is_file():
         raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
-    return _reading_file(Path(name))
+    return _reading_file(Path(name), patience)
 
 
 def check_readable(name: str) -> None:
@@ -35,21 +35,21 @@ def check_readable(name: str) -> None:
 
 
 @contextmanager
-def _reading_postgres(url: str) -> Iterator[Kept]:
+def _reading_postgres(url: str, patience: float | None) -> Iterator[Kept]:
     with needs_extra("postgres", url):
         from fasthits.daily.postgres import referrers, sums
         from fasthits.daily.postgres.database import reading
-    with reading(url) as database:
+    with reading(url, patience) as database:
         summed = sums.summed(database) if sums.are_valid(database) else None
         yield Kept(database, summed, sums.days_with_rows(database, summed or set()), referrers.summed(database))
 
 
 @contextmanager
-def _reading_file(file: Path) -> Iterator[Kept]:
+def _reading_file(file: Path, patience: float | None) -> Iterator[Kept]:
     from fasthits.daily.sqlite import referrers, sums
-    from fasthits.daily.sqlite.database import Sqlite, reading
+    from fasthits.daily.sqlite.database import READ_LOCK_SECONDS, Sqlite, reading
 
-    with reading(file) as connection:
+    with reading(file, READ_LOCK_SECONDS if patience is None else patience) as connection:
         with_rows = sums.days_with_rows(connection)
         yield Kept(Sqlite(connection, file), sums.summed(connection), with_rows, referrers.summed(connection))
 

@@ -1,6 +1,7 @@
 """The PostgreSQL database that rollups fill: opened to read or to write, and the meaning of its errors."""
 
 import logging
+import math
 import os
 import re
 import time
@@ -70,6 +71,8 @@ class _Connection(psycopg.Connection[Any]):
     """A connection that does not wait for ever, and does not wait for long in silence."""
 
     name = ""
+    patience: float | None = None
+    """How long it waits instead of ANSWER_SECONDS."""
     _warned = False
 
     def wait(self, gen: PQGen[_Result], *args: Any, **kwargs: Any) -> _Result:
@@ -86,12 +89,12 @@ class _Connection(psycopg.Connection[Any]):
             while True:
                 if ready := (yield wanted):
                     heard_at = time.monotonic()
-                elif (silent := time.monotonic() - heard_at) > ANSWER_SECONDS:
+                elif (silent := time.monotonic() - heard_at) > (limit := self.patience or ANSWER_SECONDS):
                     self.pgconn.finish()
-                    raise psycopg.OperationalError(f"the server has not answered for {ANSWER_SECONDS:,.0f} s")
+                    raise psycopg.OperationalError(f"the server has not answered for {limit:,.0f} s")
                 elif silent > SILENT_SECONDS and not self._warned:
                     self._warned = True
-                    log.warning(_SILENT.format(SILENT_SECONDS, self.name, ANSWER_SECONDS))
+                    log.warning(_SILENT.format(SILENT_SECONDS, self.name, limit))
                 wanted = gen.send(ready)
         except StopIteration as end:
             return cast(_Result, end.value)
@@ -182,9 +185,10 @@ def _own(statement: str) -> bytes:
 
 
 @contextmanager
-def reading(url: str) -> Iterator[Postgres]:
-    """Give the database for reading. All reads see the same moment. Raises TableError, also for errors of the block."""
-    with _opened(url, "cannot read database") as connection:
+def reading(url: str, patience: float | None = None) -> Iterator[Postgres]:
+    """Give the database for reading. All reads see the same moment. Raises TableError, also for errors of the block,
+    and if the server is silent for *patience* seconds."""
+    with _opened(url, "cannot read database", patience) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         database = Postgres(connection, shown(url))
@@ -245,13 +249,14 @@ def check_schema(database: Postgres) -> None:
 
 
 @contextmanager
-def _opened(url: str, failed: str) -> Iterator["psycopg.Connection[Any]"]:
-    parameters = _parameters(url)
+def _opened(url: str, failed: str, patience: float | None = None) -> Iterator["psycopg.Connection[Any]"]:
+    parameters = _parameters(url) | ({"connect_timeout": math.ceil(patience)} if patience else {})
     with (
         as_table_error(failed, url),
         closing(_Connection.connect(url, prepare_threshold=None, **parameters)) as connection,
     ):
         connection.name = printable(shown(url))
+        connection.patience = patience
         version = connection.info.server_version // 10_000
         if version < LEAST_VERSION:
             hint = f"fasthits needs PostgreSQL {LEAST_VERSION} or newer"

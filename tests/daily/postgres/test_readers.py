@@ -27,6 +27,16 @@ from tests.support.processes import eventually
 from tests.support.targets import replace
 
 
+def test_a_page_does_not_wait_for_a_database_that_is_locked(url: str, psql: Connection) -> None:
+    replace(url, {MARCH[0]: {b"/": 1}})
+    page = History(url, patience=0.5)
+    with ThreadPoolExecutor() as threads, psql.transaction():
+        psql.execute("LOCK TABLE hits IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TableError, match="the server has not answered for 0 s"):
+            threads.submit(page.views, "/").result(60)
+    assert page.views("/") == {MARCH[0]: 1}
+
+
 def test_a_reader_sees_the_old_or_the_new_day_while_it_is_replaced(url: str, psql: Connection) -> None:
     replace(url, {MARCH[0]: {b"/": 1}, MARCH[1]: {b"/": 1}})
     history = History(url)
