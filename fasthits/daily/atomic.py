@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping
@@ -30,12 +31,26 @@ def check_file(path: Path) -> None:
         raise TableError("cannot write target", path, error.strerror or str(error)) from error
     if file.exists() and not file.is_file():
         raise TableError("target is not a file", path, "name a file with --to TARGET")
+    if _is_mounted(file):
+        hint = "mount the folder; what is written beside the file would be lost with a container"
+        raise TableError("target is mounted without its folder", path, hint)
     if not file.parent.is_dir():
         folder = file.parent if path.is_symlink() else path.parent
         raise TableError("no such folder", folder, f"make it, or {ANOTHER}")
     for each in (file.parent, file):
         if each.exists() and not os.access(each, os.W_OK, effective_ids=True):
             raise unwritable(path, file.parent, ANOTHER)
+
+
+def _is_mounted(file: Path) -> bool:
+    """Tell whether a mount, as Docker makes it, is of this file alone. No new file can replace it, and after a kill
+    SQLite needs the journal beside it."""
+    name = re.sub(rb"[ \t\n\\]", lambda found: b"\\%03o" % found[0][0], os.fsencode(file))
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes()
+    except OSError:
+        return False
+    return any(mount.split(b" ")[4] == name for mount in mounts.splitlines())
 
 
 def unwritable(name: object, folder: Path, otherwise: str) -> TableError:

@@ -162,10 +162,14 @@ def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
 
     >>> how_to_count("method", Rules(), ["HEAD"])
     '--method GET,HEAD counts such lines'
+    >>> how_to_count("method", Rules(), ["/a?x=1"])
+    'that is no HTTP method: give the format of the log with --format'
     """
     match reason:
         case "method":
             words = [value for value in values if value.isascii() and value.isalpha()]  # a stranger may send `id`
+            if values and not words:
+                return "that is no HTTP method: give the format of the log with --format"
             return f"--method {','.join([*rules.methods, *words])} counts such lines" if words else "change --method"
         case "message":
             return "name the log that has the requests"

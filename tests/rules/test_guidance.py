@@ -125,7 +125,8 @@ def test_text_of_a_stranger_is_harmless_in_a_shell() -> None:
     compiled, lines = CompiledRules(Rules()), hit("/a", method="`id`") * 3 + hit("/a", method="POST")
     assert left_out("method", compiled, [(ASSUMED, lines)]).remedy == "--method GET,POST counts such lines"
     lines = hit("/a", method="`id`")
-    assert left_out("method", compiled, [(ASSUMED, lines)]).remedy == "change --method"
+    remedy = "that is no HTTP method: give the format of the log with --format"
+    assert left_out("method", compiled, [(ASSUMED, lines)]).remedy == remedy
 
 
 def test_long_keys_and_values_are_cut() -> None:

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +17,9 @@ from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.daily.targets.opening import open_target
 from fasthits.errors import TableError, UsageError
 from tests.daily.targets.support import MARCH, rows_of, table
+from tests.support.commands import fasthits, hit, write
+from tests.support.processes import environment
+from tests.support.servers import IS_ROOT
 
 
 @pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])
@@ -154,3 +159,29 @@ def test_a_read_only_file_system_is_named_as_such(name: str, tmp_path: Path, mon
     with pytest.raises(TableError, match=r"^cannot write target: .*the file system is read-only") as raised:
         open_target(f"{tmp_path}/{name}").check()
     assert "owner" not in str(raised.value)
+
+
+MOUNTED = """
+set -e
+mount --bind "$1" "$1"
+exec {python} -m fasthits rollup 2026-03-12 --partial --logs a.log --to "$1"
+"""
+
+
+@pytest.mark.parametrize("name", ["hits.csv", "my hits.db", "web1.hits"])
+def test_a_file_that_is_mounted_without_its_folder_is_refused(name: str, tmp_path: Path) -> None:
+    """Docker does so for -v /srv/hits.db:/srv/hits.db: after a kill SQLite needs the journal, which is not there."""
+    write(tmp_path / "a.log", hit("/"))
+    words = ("rollup", "2026-03-12", "--partial", "--logs", "a.log", "--to", name)
+    assert fasthits(*words, cwd=tmp_path).returncode == 0
+    before = (tmp_path / name).read_bytes()
+    command = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"])]
+    command += ["sh", "-c", MOUNTED.format(python=sys.executable), "sh", name]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment(""))
+    assert done.returncode == 1
+    assert done.stderr.decode() == (
+        f"fasthits: target is mounted without its folder: {name} "
+        "(mount the folder; what is written beside the file would be lost with a container)\n"
+    )
+    assert (tmp_path / name).read_bytes() == before
+    assert fasthits(*words, cwd=tmp_path).returncode == 0
