@@ -199,10 +199,7 @@ def describe(with_token: bool) -> Schema:
 
 
 _TAGS = {"today": "Live counters.", "days": "Days that rollups have kept.", "other": "Pictures, metrics, descriptions."}
-_SCHEMES = {
-    "token": {"type": "http", "scheme": "bearer", "description": "The secret of fasthits serve."},
-    "cookie": {"type": "apiKey", "in": "cookie", "name": "fasthits", "description": "What the page's form sets."},
-}
+_SCHEMES = {"token": {"type": "http", "scheme": "bearer", "description": "The secret of fasthits serve."}}
 
 
 def _operation(endpoint: Endpoint, with_token: bool) -> Schema:

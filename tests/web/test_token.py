@@ -29,6 +29,9 @@ def test_only_the_token_opens_the_page(start: Callable[..., Served]) -> None:
     assert described == json.loads(json.dumps(describe(with_token=True)))
     page = served.ask(f"/?token={quote('s3cret-s3cret café')}")
     check_cookie(served, page)
+    assert [scheme["type"] for scheme in described["components"]["securitySchemes"].values()] == ["http"], (
+        "the name of the page's cookie depends on the secret"
+    )
     assert served.ask("/", Cookie="fasthits=; a b=\x7f; [").status == 401
     assert served.ask("/?token=", Accept="text/html").status == 401
 
