@@ -62,8 +62,8 @@ class _Whole(NumericBinaryLoader):
 
 
 _SILENT = (
-    "fasthits: warning: the server has not answered for {:.0f} s: {} (fasthits waits up to {:,.0f} s; is another "
-    "rollup at work? if not, look at the server's disk and its log)"
+    "fasthits: warning: the server has not answered for {:.0f} s: {} (is another rollup at work? if not, look at the "
+    "server's disk and its log)"
 )
 
 
@@ -94,7 +94,7 @@ class _Connection(psycopg.Connection[Any]):
                     raise psycopg.OperationalError(f"the server has not answered for {limit:,.0f} s")
                 elif silent > SILENT_SECONDS and not self._warned:
                     self._warned = True
-                    log.warning(_SILENT.format(SILENT_SECONDS, self.name, limit))
+                    log.warning(_SILENT.format(SILENT_SECONDS, self.name))
                 wanted = gen.send(ready)
         except StopIteration as end:
             return cast(_Result, end.value)
