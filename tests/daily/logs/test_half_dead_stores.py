@@ -138,20 +138,13 @@ def read(found: LogFile) -> bytes:
     return b"".join(bytes(block) for each in found.segments() for block in each.blocks(buffer, lambda size: None))
 
 
-def for_lists(answer: Callable[[Server], None]) -> Sick:
+def for_each(wanted: str, answer: Callable[[Server], None]) -> Sick:
+    """Return a `Server.sick` that answers all requests of one method, LIST or GET."""
+
     def sick(server: Server, method: str, key: str) -> bool:
-        if method == "LIST":
+        if method == wanted:
             answer(server)
-        return method == "LIST"
-
-    return sick
-
-
-def for_objects(answer: Callable[[Server], None]) -> Sick:
-    def sick(server: Server, method: str, key: str) -> bool:
-        if method == "GET":
-            answer(server)
-        return method == "GET"
+        return method == wanted
 
     return sick
 
@@ -185,7 +178,7 @@ NO_LISTINGS: dict[str, Callable[[Server], None]] = {
 def test_an_answer_that_is_no_listing_is_no_empty_folder(
     serve: Callable[[Sick], None], answer: Callable[[Server], None], tmp_path: Path
 ) -> None:
-    serve(for_lists(answer))
+    serve(for_each("LIST", answer))
     kept = write(tmp_path / "hits.csv", KEPT)
     done = fasthits("rollup", str(DAY), "--logs", "s3://logs/*/%F.log", "--to", kept)
     assert done.returncode == 1
@@ -195,13 +188,13 @@ def test_an_answer_that_is_no_listing_is_no_empty_folder(
 
 
 def test_a_listing_that_never_ends_is_an_error(serve: Callable[[Sick], None]) -> None:
-    serve(for_lists(lambda server: server.answer(200, server.page("", "T"))))
+    serve(for_each("LIST", lambda server: server.answer(200, server.page("", "T"))))
     with pytest.raises(LogFileError, match=r"cannot read .* s3://logs/web2/ .the server sends the same page"):
         find("s3://logs/*/*.log")
 
 
 def test_what_was_not_asked_for_is_not_read(serve: Callable[[Sick], None]) -> None:
-    serve(for_objects(send_all))
+    serve(for_each("GET", send_all))
     with pytest.raises(LogFileError, match=r"sent more than it was asked for; does a proxy ignore the header Range"):
         lines_of(f"s3://logs/{SICK}")
     assert lines_of(f"s3://logs/web1/{DAY}.log") == TEXT
@@ -210,7 +203,7 @@ def test_what_was_not_asked_for_is_not_read(serve: Callable[[Sick], None]) -> No
 def test_a_server_that_sends_a_byte_at_a_time_is_an_error(
     serve: Callable[[Sick], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serve(for_objects(send_slowly))
+    serve(for_each("GET", send_slowly))
     (found,) = find(f"s3://logs/{SICK}")
     monkeypatch.setattr(s3, "READ_SECONDS", 0.5)
     with pytest.raises(StoreError, match=f"cannot reach the store: s3://logs/{SICK}"):
@@ -227,7 +220,7 @@ def test_a_server_that_stops_in_the_middle_of_an_object_is_an_error(
         server.answer(206, TEXT[:5000], server.tag(FILES[SICK]), 65536)
         hung.wait()
 
-    serve(for_objects(hang))
+    serve(for_each("GET", hang))
     with pytest.raises(StoreError, match=f"cannot reach the store: s3://logs/{SICK} .Read timeout"):
         lines_of(f"s3://logs/{SICK}")
     hung.set()
@@ -246,7 +239,7 @@ ERRORS: dict[str, tuple[Callable[[Server], None], str]] = {
 def test_an_error_of_the_store_is_told(
     serve: Callable[[Sick], None], answer: Callable[[Server], None], message: str
 ) -> None:
-    serve(for_objects(answer))
+    serve(for_each("GET", answer))
     with pytest.raises(LogFileError, match=message) as raised:
         lines_of(f"s3://logs/{SICK}")
     assert len(str(raised.value)) < 1000
