@@ -15,7 +15,7 @@ from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 MAX_TOKEN = 8192
 LEAST_TOKEN = 12
-"""The server answers thousands of guesses a second. There are too many texts of so many characters."""
+"""Characters. Nothing limits guesses, and the server answers thousands a second: too few to find so long a secret."""
 
 
 @takes_servers

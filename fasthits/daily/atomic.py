@@ -288,10 +288,7 @@ def sync(folder: Path) -> None:
     try:
         os.fsync(fd)
     except OSError as error:
-        if error.errno not in (
-            EINVAL,
-            EBADF,
-        ):  # such as VirtualBox's shared folders
+        if error.errno not in (EINVAL, EBADF):  # as VirtualBox's shared folders say
             raise
     finally:
         os.close(fd)

@@ -183,7 +183,7 @@ class Delivery:
     reconnects: int = 0
     """The number of connections that replaced a lost connection."""
     problems: dict[str, str] = field(default_factory=dict)
-    """Why not everything was delivered: an example for each cause."""
+    """An example for each cause: why not everything was delivered, or "gone" if memcached has lost counters."""
 
 
 class KnownCounters:
