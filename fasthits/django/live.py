@@ -120,16 +120,15 @@ class _Hosts:
 
     def keys(self, day: date, prefix: str) -> list[str]:
         """Return the keys of the figures that tell; none if they have been asked for in the last HOSTS_SECONDS."""
-        now = time.monotonic()
-        if now < self._ask_at:
+        if time.monotonic() < self._ask_at:
             return []
-        self._ask_at = now + HOSTS_SECONDS
         return [hit_key(day, figure_path(name), prefix) for name in ("hits", "by host")]
 
     def learn(self, figures: list[int]) -> None:
         """Take the values of these figures. Without hits, such as at midnight, it is as before."""
         hits, by_host = figures or (0, 0)
         if hits:
+            self._ask_at = time.monotonic() + HOSTS_SECONDS
             self.is_apart = is_by_host({"hits": hits, "by host": by_host})
 
     def judged(self, views: dict[bytes, int]) -> dict[bytes, int]:

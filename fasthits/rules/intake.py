@@ -44,11 +44,13 @@ class Intake:
             return  # the head is a huge line, and nobody looks at its rest
         self._head += block
         whole, newline, tail = self._head.rpartition(b"\n")
+        if len(self._head) <= LINE_BYTES and are_comments(whole):
+            return
         if newline and self._learn(whole + newline):
             self.hit_table.feed(self._head)
             self._head = b""
             self._check()
-        elif len(self._head) > LINE_BYTES or not are_comments(whole):
+        else:
             self.hit_table.feed(whole + newline)
             self._head = tail
 
@@ -82,4 +84,4 @@ class Intake:
 
 def are_comments(lines: bytes) -> bool:
     """Tell whether all lines begin with ``#``, as those at the beginning of a log in W3C's format do."""
-    return all(line.startswith(b"#") for line in lines.split(b"\n"))
+    return lines.startswith(b"#") and lines.count(b"\n") == lines.count(b"\n#")

@@ -144,10 +144,21 @@ def test_where_each_host_is_counted_separately_the_number_is_unknown(
     assert repr(live.hits_today("/press/a/")) == "0"
 
 
+def test_whether_each_host_is_counted_separately_is_asked_until_a_logger_tells(
+    memcached: Memcached, count_today: CountToday, release: PressRelease
+) -> None:
+    """As after a restart of memcached: a page that nobody has read is not 0 for a minute, it is unknown."""
+    count_today([])
+    assert release.hits_today is not live.UNKNOWN
+    line = b"www.example.org:80 " + access_lines(["/press/a/"], live.today())
+    assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line).returncode == 0
+    assert release.hits_today is live.UNKNOWN
+
+
 def test_whether_each_host_is_counted_separately_is_asked_once_a_minute(
     memcached: Memcached, count_today: CountToday, release: PressRelease
 ) -> None:
-    count_today([])
+    count_today(["/press/b/"])
     before = reads(memcached)
     for _ in range(10):
         live.hits_today(release.get_absolute_url())

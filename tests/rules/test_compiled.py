@@ -13,6 +13,7 @@ from fasthits._parse import LINE_BYTES, HitTable
 from fasthits.daily import layouts as columns
 from fasthits.daily.counting.count_days import Counted, count_days
 from fasthits.daily.logs import logfiles
+from fasthits.daily.logs.lines import parse_lines
 from fasthits.errors import UsageError
 from fasthits.formats.format import Format
 from fasthits.formats.named import NAMES
@@ -139,6 +140,26 @@ def test_paths_add_up_under_their_final_names_in_a_temporary_file(tmp_path: Path
 
 def intake(log_format: str = "auto", **options: Any) -> Intake:
     return Intake(CompiledRules(Rules(format=log_format, **options)), lambda line_rules: HitTable(rules=line_rules))
+
+
+def test_a_long_head_of_comments_is_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look takes time for the whole head."""
+    looks: list[int] = []
+    detect = CompiledRules.detect
+
+    def count_and_detect(compiled: CompiledRules, head: bytes, ended: bool = False) -> Format | None:
+        looks.append(len(head))
+        return detect(compiled, head, ended)
+
+    monkeypatch.setattr(CompiledRules, "detect", count_and_detect)
+    blocks = [b"# a comment\n" * 100] * 200 + [hit("/a")]
+    running = intake()
+    for block in blocks:
+        running.feed(block)
+    running.finish()
+    assert (running.hit_table.hits, len(looks)) == (1, 1)
+    assert [line.path for line in parse_lines(iter(blocks)) if line] == [b"/a"]
+    assert len(looks) == 2
 
 
 SHORT = b"o.example [12/Mar/2026:10:00:00 +0100] GET /a 200\n"

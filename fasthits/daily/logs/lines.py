@@ -94,15 +94,15 @@ def _in_formats(
     for lines in whole_lines(blocks):
         if log_format is None:
             head += lines
+            if len(head) <= LINE_BYTES and are_comments(head.removesuffix(b"\n")):
+                continue
             log_format = compiled.detect(head, ended=True)
             if log_format:
                 compiled.check(log_format)
-            elif len(head) <= LINE_BYTES and are_comments(head.removesuffix(b"\n")):
-                continue
             lines, head = head, b""
         yield log_format or ASSUMED, lines
     if head:
-        yield ASSUMED, head
+        yield compiled.detect(head, ended=True) or ASSUMED, head
 
 
 def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None, Iterator[memoryview]]:
