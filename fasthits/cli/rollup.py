@@ -168,7 +168,8 @@ def rollup(
         _print_summary(result, to)
     stale = list(stale_tables(target.stale, result.days))
     if summary is not None:
-        figures = {"days": list(map(str, result.days)), "seconds": result.seconds}
+        before = {str(each.day): each.kept for each in result.more}
+        figures = {"days": list(map(str, result.days)), "kept_before": before, "seconds": result.seconds}
         write_summary(
             summary, result.counted.figures() | figures | {"warnings": said_of(result.counted, [*left, *stale])}
         )

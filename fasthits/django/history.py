@@ -97,6 +97,7 @@ class Parsed:
             [day for day in self.counted.days if day not in left],
             len({key for _, key in views}),
             sum(views.values()),
+            [each for each in self.more if each.day not in left],
         )
 
 
@@ -106,6 +107,8 @@ class Saved(NamedTuple):
     days: list[date]
     objects: int
     views: int
+    more: list[Change]
+    """Days of which fewer views of objects were kept."""
 
 
 def parse_logs(

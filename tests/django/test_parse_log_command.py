@@ -52,6 +52,7 @@ def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_pat
         "formats": ["combined"],
         "spooled": 0,
         "days": [str(DAY)],
+        "kept_before": {},
         "parts": {},
         "missing_servers": {},
         "objects": 1,

@@ -109,7 +109,8 @@ def test_a_summary_tells_that_more_hits_were_counted_than_were_kept(kept: Path) 
     text = "  more hits than were kept: 2026-03-12: 5 counted, 3 kept\n"
     for number, is_told in ((3, False), (5, True), (5, False)):
         write(kept.parent / "a.log", hit("/new") * number)
-        said = fasthits(*rollup, cwd=kept.parent).stderr.decode()
+        said = fasthits(*rollup, "--summary", "s.json", cwd=kept.parent).stderr.decode()
+        assert json.loads((kept.parent / "s.json").read_text())["kept_before"] == ({"2026-03-12": 3} if is_told else {})
         assert f"  1 row for 2026-03-12 in {kept.name}\n{text if is_told else ''}" == said[said.index("  1 row") :]
 
 

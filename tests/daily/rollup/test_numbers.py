@@ -59,6 +59,7 @@ def test_four_days_of_a_site_in_one_file(tmp_path: Path, threads: str) -> None:
         "formats": ["combined"],
         "spooled": 0,
         "days": [str(day) for day in days],
+        "kept_before": {},
         "parts": {},
         "missing_servers": {},
         "warnings": [],

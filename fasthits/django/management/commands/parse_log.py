@@ -155,7 +155,7 @@ class Command(HitsCommand):
         saved = parsed.saved
         of_objects = f"{counted(saved.views, 'hit')} of {counted(saved.objects, 'object')}"
         self.stdout.write(f"{of_objects} saved for {name_days(saved.days) or 'no day'}")
-        for line in more_than_kept([each for each in parsed.more if each.day in saved.days]):
+        for line in more_than_kept(saved.more):
             self.stdout.write(line)
         loose = f"{counted(parsed.tied.loose_views, 'hit')} of {counted(parsed.tied.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
@@ -182,6 +182,7 @@ def _how_to_take(option: Option) -> dict[str, Any]:
 def _figures(parsed: Parsed) -> dict[str, object]:
     return parsed.counted.figures() | {
         "days": list(map(str, parsed.saved.days)),
+        "kept_before": {str(each.day): each.kept for each in parsed.saved.more},
         "objects": parsed.objects,
         "hits_of_objects": parsed.tied.views.total(),
         "paths_without_object": parsed.tied.loose_paths,
