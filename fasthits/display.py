@@ -7,6 +7,8 @@ from datetime import date
 BARS = "▁▂▃▄▅▆▇█"
 PARTS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 """Parts of a block, from the left: no, one, ... seven eighths."""
+CURLY_QUOTES = "\u201c\u201d\u201e\u2018\u2019"
+"""What word processors, chats and web pages make of plain quotes."""
 NOT_KEPT = "·"
 """The sign for a day that is not kept."""
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
+from fasthits.display import CURLY_QUOTES
 from fasthits.errors import UsageError
 from fasthits.rules.rules import STATIC_ENDINGS, Bots, NotFound, Rules
 
@@ -98,6 +99,9 @@ def _path_globs(name: str, value: object) -> tuple[str, ...]:
     for glob in (globs := _globs(name, value)):
         if not glob.startswith(("/", "*", "?", "[", "http")):
             raise UsageError(f"no path can match {name}", glob, f"try /{glob} or *{glob}")
+        if re.search(r"[,\s]\s*/", glob):
+            hint = f"for several globs give --{name} once for each, or a list in the config file; [,] is a comma"
+            raise UsageError(f"{name} is one glob", repr(glob), hint)
     return globs
 
 
@@ -120,6 +124,10 @@ def _query(name: str, value: object) -> bool | tuple[str, ...]:
     if isinstance(value, bool):
         return value
     names = _words(name, value)
+    for parameter in names:
+        if found := re.search(rf"""^\?|[\s&#"{CURLY_QUOTES}]""", parameter):
+            hint = "for example page,lang" if found[0] != "?" else f"try {parameter[1:]}"
+            raise UsageError(f"no query can have this parameter of {name}", repr(parameter), hint)
     return names if "all" not in names else True
 
 
@@ -250,6 +258,7 @@ def make_rules(options: Mapping[str, object]) -> Rules:
     fields: dict[str, Any] = {OPTIONS[name].rule: value for name, value in values.items()}
     rules = Rules(**fields, pages=frozenset(OPTIONS[name].rule for name in of_pages))
     _check_static(rules)
+    _check_queries(rules)
     return rules
 
 
@@ -263,6 +272,14 @@ def _check_static(rules: Rules) -> None:
     if rules.exclude_static and globs and all(glob.lower().endswith(STATIC_ENDINGS) for glob in globs):
         by = "pages" if "exclude_static" in rules.pages else "exclude-static"
         raise UsageError(f"{by} contradicts include-path", ", ".join(globs), "--no-exclude-static counts static files")
+
+
+def _check_queries(rules: Rules) -> None:
+    """Raise UsageError for a glob with a query where paths have none: it would match nothing, and nobody would know."""
+    for name, globs in (("include-path", rules.include_paths), ("exclude-path", rules.exclude_paths)):
+        for glob in globs:
+            if not rules.keep_query and re.search(r"\?[\w*-]+=", glob):
+                raise UsageError(f"no path can match {name}", glob, "a path has a query only with --keep-query")
 
 
 def take_options(arguments: dict[str, Any]) -> dict[str, object]:
