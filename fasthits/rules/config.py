@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from fasthits.display import CURLY_QUOTES, printable
 from fasthits.errors import UsageError
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import Rules
@@ -37,7 +38,7 @@ def load_config(path: Path) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise UsageError("config file is not UTF-8", path, "save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError("config file is not valid TOML", path, str(error)) from error
+        raise UsageError("config file is not valid TOML", path, f"{error}{_why_invalid(str(error), text)}") from error
     except (ValueError, RecursionError) as error:  # of Python: thousands of digits or brackets
         hint = "it has a number with too many digits, or too many brackets in brackets"
         raise UsageError("config file cannot be read as TOML", path, hint) from error
@@ -78,6 +79,18 @@ def put_before(given: Mapping[str, object], options: Mapping[str, object]) -> di
 
 _BOTS = {"bots", "exclude-bots"}
 """Two options for the same rule: each replaces the other."""
+
+
+def _why_invalid(said: str, text: str) -> str:
+    """Return the line that tomllib means, with what to type in place of what a word processor or Python has."""
+    found = re.search(r"at line (\d+)", said)
+    line = text.splitlines()[int(found[1]) - 1].strip() if found else ""
+    hint = ""
+    if wrong := re.search(f"[\xa0{CURLY_QUOTES}]", line):
+        hint = f"; type {wrong[0]} as a plain {'space' if wrong[0].isspace() else 'quote'}"
+    elif re.search(r"=\s*(True|False)\b", line):
+        hint = "; true and false are in lower case"
+    return printable(f": {line}{hint}") if line else ""
 
 
 def _line_of(key: str, text: str) -> int:

@@ -75,7 +75,20 @@ def test_the_file_can_set_each_option(tmp_path: Path) -> None:
         ("decode = true\nfold_slash = 3", "fold-slash must be true or false in line 2 of {}: 3"),
         ("json-fields.tme = 'ts'", "json-fields has no kind 'tme' in line 1 of {}: "),
         ("fold-slash = true\nfold_slash = true", "key given twice in line 2 of {}: fold_slash"),
-        ("status = \n", "config file is not valid TOML: {} (Invalid value (at line 1, column 10))"),
+        ("status = \n", "config file is not valid TOML: {} (Invalid value (at line 1, column 10): status =)"),
+        (
+            "pages = true\nbots = “apart”\n",
+            "config file is not valid TOML: {} (Invalid value (at line 2, column 8): bots = “apart”; type “ as a plai",
+        ),
+        (
+            "pages\xa0= true\n",
+            "config file is not valid TOML: {} (Expected '=' after a key in a key/value pair (at line 1, column 6): "
+            "pages\\xa0= true; type \\xa0 as a plain space)",
+        ),
+        (
+            "pages = True",
+            "config file is not valid TOML: {} (Invalid value (at line 1, column 9): pages = True; true and false are ",
+        ),
         ("status = 200\nstatus = 200\n", "config file is not valid TOML: {} (Cannot overwrite a value (at line 2, "),
         (b"status = '\xff'", "config file is not UTF-8: {} (save it as UTF-8)"),
         ("status = " + "2" * 5000, "config file cannot be read as TOML: {} (it has a number with too many digits, or "),
