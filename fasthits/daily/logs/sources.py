@@ -11,6 +11,7 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.dated import DatedLog
 from fasthits.daily.logs.extents import Ends, Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import STDIN, LogFile
+from fasthits.display import CURLY_QUOTES
 from fasthits.errors import LogFileError
 from fasthits.formats.format import Format
 from fasthits.rules.compiled import CompiledRules
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NAME_LOGS = "name another log with --logs PATTERN or FASTHITS_LOGS"
 ONE_EACH = "neither commas nor spaces separate logs: --logs once for each log"
 ONLY_STARS = "only * stands for other characters; ?, [ ], { } and ~ do not"
+QUOTED = "the quotes are part of this name: leave them out, or type plain quotes in a shell"
+ESCAPED = "only cron needs \\ before %, and only systemd %%"
 
 NAMED_FILES = 5
 """How many files a note names."""
@@ -138,10 +141,14 @@ def _find(pattern: str, days: Sequence[date]) -> logfiles.Found:
 
 def _hints_of(name: str) -> Iterator[str]:
     """Yield what a pattern that names nothing may have been meant for: several, or a pattern of a shell."""
-    if re.search("[, ]", name):
+    if re.search(r"[,\s]", name):
         yield ONE_EACH
     if re.search(r"[?[{]|^~", name):
         yield ONLY_STARS
+    if name.startswith(("'", '"', *CURLY_QUOTES)):
+        yield QUOTED
+    if re.search(r"\\\d|%", name):
+        yield ESCAPED
 
 
 def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:

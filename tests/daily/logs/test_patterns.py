@@ -4,6 +4,8 @@ import gzip
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.daily.logs.rotated import TODAY, YESTERDAY, line, midnight, rolled
 from tests.daily.support import rows_of
 from tests.support.commands import fasthits, write
@@ -51,6 +53,24 @@ def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> 
         code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", several)
         assert (code, rows) == (1, {})
         assert "(neither commas nor spaces separate logs: --logs once for each log" in said
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [
+        ("“a.log*”", "the quotes are part of this name: leave them out, or type plain quotes in a shell"),
+        ("'%F.log'", "the quotes are part of this name: leave them out, or type plain quotes in a shell"),
+        (r"\%Y/\%m.log", r"only cron needs \ before %, and only systemd %%"),
+        ("%%Y/%%m.log", r"only cron needs \ before %, and only systemd %%"),
+        ("a.log*\xa0", "neither commas nor spaces separate logs: --logs once for each log"),
+    ],
+)
+def test_what_a_pattern_has_of_a_word_processor_cron_or_systemd_is_told(
+    tmp_path: Path, pattern: str, hint: str
+) -> None:
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+    assert (code, rows) == (1, {})
+    assert f"({hint}; name another log with --logs PATTERN" in said
 
 
 def test_wildcards_of_a_shell_are_no_wildcards_and_a_message_says_so(tmp_path: Path) -> None:
