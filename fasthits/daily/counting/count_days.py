@@ -192,7 +192,7 @@ def count_days(
         unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
         advice=advice,
         lacking=read.lacking(),
-        left_out=left_out(reason, compiled, read.sample(), days) if reason else None,
+        left_out=left_out(reason, compiled, read.sample(), days) if reason and found.seen else None,
     )
     return counted, take(counted, rows)
 

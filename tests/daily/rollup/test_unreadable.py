@@ -143,6 +143,14 @@ def test_a_rule_that_leaves_out_most_lines_of_a_day_without_hits_is_a_warning(
     assert warning.startswith(f"  warning: no hits, and {told}")
 
 
+def test_lines_of_other_days_are_no_reason_why_a_day_has_no_hits(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", hit("/a").replace(b"12/Mar", b"13/Mar").replace(b" 200 ", b" 404 ") * 21)
+    code, said = roll_up(tmp_path, "--pages")
+    assert code == 1
+    assert "no line of the day, left unchanged: 2026-03-12" in said[0]
+    assert [line for line in said if "warning:" in line] == []
+
+
 def test_a_night_of_only_bots_prints_nothing_with_quiet(tmp_path: Path) -> None:
     bots = hit("/a").replace(b"Mozilla", b"Googlebot") * 20
     before, after = (hit("/b").replace(b"12/Mar", day) for day in (b"11/Mar", b"13/Mar"))
