@@ -57,9 +57,11 @@ def check(
         hint = "to add them: fasthits warm"
         say(f"{counted(len(result.missing), 'path')} missing {counted(result.hits_missing(), 'hit')} ({hint})")
     if result.more:
-        hint = "the log lacks lines, as with cronolog when Apache restarts, or lines were counted twice"
+        why = (
+            "the log lacks lines, as with cronolog when Apache restarts, or lines were counted twice, or by other rules"
+        )
         paths, hits = counted(len(result.more), "path"), counted(result.hits_more(), "hit")
-        say(f"{paths} with {hits} more than in the log ({hint})")
+        say(f"{paths} with {hits} more than in the log ({why}: fasthits doctor)")
     if result.hits_missing() + result.hits_more() > tolerance:
         raise SystemExit(1)
 

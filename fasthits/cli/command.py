@@ -16,6 +16,9 @@ from fasthits.errors import UsageError
 RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
 """How typer writes the range of a number, and how the help writes it."""
 
+NUMBERS = {"is not a valid int range": "is not a whole number", "is not a valid float range": "is not a number"}
+"""What typer says of a word in place of a number, and what to say."""
+
 FIRST = ("Arguments", "Options")
 """The groups that come first in a help text. The panels follow."""
 
@@ -65,6 +68,8 @@ def usage_error(error: Any, context: Any) -> UsageError:
     parameters = {name: each for each in context.command.params for name in (*each.opts, *each.secondary_opts)}
     hint = f"{context.command_path} --help"
     message = error.format_message().rstrip(".")
+    for typers, ours in NUMBERS.items():
+        message = message.replace(typers, ours)
     if message.startswith("No such option"):
         return UsageError("no such option", error.option_name, advise_option(error.option_name, parameters) or hint)
     if found := re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message, re.DOTALL):

@@ -57,5 +57,6 @@ def report(
         with replacing(Path(to)) as (file,):
             file.write(page.encode())
     except OSError as error:
-        raise TableError("cannot write report", to, error.strerror or str(error)) from error
+        hint = "make its folder, or name another file with --to FILE" if isinstance(error, FileNotFoundError) else ""
+        raise TableError("cannot write report", to, hint, reason=error.strerror or str(error)) from error
     say(f"{counted(found.site['kept_days'], 'day')} in {to}")

@@ -56,6 +56,9 @@ def today(
     for path in unread:
         if lacks_host and not path.startswith("//"):
             say(f"no counter: {path} ({NEEDS_HOST})")
+        elif not path.startswith("/"):
+            path_of_it = "/" + "".join(path.split("/", 3)[3:])
+            say(f"no counter: {path} (only the log of a proxy has whole URLs: fasthits today {path_of_it})")
         elif "?" in path:
             say(f"no counter: {path} (a query counts only if the loggers run with --keep-query)")
         elif path.startswith("//") and (host := part_host(path)[0]) != host.lower():

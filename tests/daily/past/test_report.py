@@ -73,7 +73,10 @@ def test_a_report_goes_to_standard_output_too(folder: Path) -> None:
 def test_an_error_of_a_report_is_one_line(folder: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--database", "none.db"), b"fasthits: no such database: none.db ("),
-        (("--to", "no/folder/report.html"), b"fasthits: cannot write report: no/folder/report.html ("),
+        (
+            ("--to", "no/folder/report.html"),
+            b"fasthits: cannot write report: no/folder/report.html (No such file or directory; make its folder, ",
+        ),
     ):
         done = fasthits("report", *arguments, cwd=folder)
         assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1)
