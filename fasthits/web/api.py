@@ -42,6 +42,8 @@ from fasthits.web.openapi import ENDPOINTS, describe
 from fasthits.web.parameters import ALL_DAYS, Query, read
 
 BADGE_SECONDS = 60
+SOON_SECONDS = 5.0
+"""How long a badge and the metrics wait for the database: they have live numbers, too. Prometheus waits for 10 s."""
 REPORTED_ROWS = 50
 SEARCHED_DAYS = Days()
 _WHY_UNKNOWN = {
@@ -190,24 +192,25 @@ class Api:
     async def _views_past(self, query: Query) -> dict[str, Any]:
         if query.days == 1:
             return {"views": 0, "missing": 0}
-        try:
-            number = None if query.days in (None, ALL_DAYS) else query.days - 1
-            found: dict[str, Any] = json.loads(await self._archive.ask(past_views, query.path, number, dear=False))
-            return found
-        except FasthitsError:
-            return {"views": None, "missing": 0}
+        number = None if query.days in (None, ALL_DAYS) else query.days - 1
+        return await self._kept_soon(past_views, query.path, number) or {"views": None, "missing": 0}
 
     async def metrics(self, request: Request, query: Query) -> Response:
         """Answer with metrics for Prometheus. A figure that cannot be read is left out."""
         started = time.perf_counter()
-        sample, kept = await asyncio.gather(_or_none(self._now.sample()), _or_none(self._kept_days()))
+        sample, kept = await asyncio.gather(_or_none(self._now.sample()), self._kept_soon(kept_document))
         loggers = await run_sync(count_loggers)
         figures = Figures(self._now.servers, sample, kept, loggers, time.perf_counter() - started)
         return Response(exposition(figures), headers={"Content-Type": CONTENT_TYPE})
 
-    async def _kept_days(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self._archive.ask(kept_document, dear=False))
-        return found
+    async def _kept_soon(self, find: Find, *arguments: Any) -> dict[str, Any] | None:
+        """Return a document of past days, or None if the database cannot be read within SOON_SECONDS."""
+        try:
+            async with asyncio.timeout(SOON_SECONDS):
+                found: dict[str, Any] = json.loads(await self._archive.ask(find, *arguments, dear=False))
+                return found
+        except (FasthitsError, TimeoutError):
+            return None
 
     async def openapi(self, request: Request, query: Query) -> Response:
         """Answer with the description of this interface."""

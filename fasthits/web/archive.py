@@ -27,6 +27,9 @@ KEPT_BYTES = 16 << 20
 """Answers to keep in memory."""
 CHEAP_AT_ONCE = 4
 DEAR_AT_ONCE = 2
+PATIENCE_SECONDS = 60.0
+"""How long a question waits for a PostgreSQL that says nothing, because it is locked or has stopped. Proxies wait no
+longer for an answer, either."""
 WATCH_SECONDS = 2.0
 """How often the archive looks whether the database has changed."""
 WARMED = 12
@@ -45,6 +48,7 @@ class Archive:
 
     def __init__(self, database: str | Path) -> None:
         self._database = database
+        self._patience = PATIENCE_SECONDS if is_postgres(database) else None
         self._seen = ""
         self._running: dict[tuple[str, Question], _Running] = {}
         self._kept: OrderedDict[tuple[str, Question], bytes] = OrderedDict()
@@ -69,7 +73,8 @@ class Archive:
             self._kept.move_to_end(key)
             return self._kept[key]
         if key not in self._running:
-            self._running[key] = _Running(History(self._database), question, self._dear if dear else self._cheap)
+            history = History(self._database, patience=self._patience)
+            self._running[key] = _Running(history, question, self._dear if dear else self._cheap)
         running = self._running[key]
         try:
             answer = await running.answer()
@@ -85,7 +90,7 @@ class Archive:
         seen = ""
         while True:
             if is_postgres(self._database):
-                self._seen = await run_sync(state_of, self._database, limiter=self._cheap)
+                self._seen = await run_sync(state_of, self._database, self._patience, limiter=self._cheap)
             if (state := self.state()) and state != seen:
                 seen = state
                 for (find, arguments), dear in list(self._asked.items()):

@@ -5,14 +5,20 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from fasthits.daily.days import ONE_DAY
+from fasthits.web.archive import CHEAP_AT_ONCE
 from tests.support.commands import fasthits, hit, write
+from tests.support.postgres import Postgres
 from tests.support.processes import run_fasthits
+from tests.support.servers import public_directory
+from tests.support.targets import replace
 from tests.support.webserver import Served
 from tests.web.support import DAYS, HOSTILE, TODAY, roll_up
 
@@ -128,6 +134,26 @@ def test_a_locked_database_is_reported_soon(start: Callable[..., Served], tmp_pa
             503,
             "another program, such as a rollup, is using it: try again in a few seconds)",
         )
+
+
+def test_nothing_waits_long_for_a_postgresql_that_is_locked(start: Callable[..., Served]) -> None:
+    patch = "from fasthits.web import api, archive; api.SOON_SECONDS = 0.1; archive.PATIENCE_SECONDS = 1.0"
+    with public_directory() as folder, Postgres(folder) as postgres:
+        replace(postgres.url(), {DAYS[0]: {b"/": 3}})
+        served = start("--database", postgres.url(), patch=patch)
+        with psycopg.connect(postgres.url()) as other:
+            other.execute("LOCK TABLE hits IN ACCESS EXCLUSIVE MODE")
+            with ThreadPoolExecutor(CHEAP_AT_ONCE + 1) as readers:
+                answers = list(readers.map(served.ask, [f"/api/history?path=/{n}" for n in range(CHEAP_AT_ONCE + 1)]))
+            said = "(the server has not answered for 1 s; does another program hold a lock?"
+            assert [(answer.status, said in answer.json()["error"]) for answer in answers] == [(503, True)] * len(
+                answers
+            )
+            assert b"views: 0+" in served.ask("/badge.svg?path=/").body
+            metrics = served.ask("/metrics").body
+            assert b"fasthits_views_today 0\n" in metrics
+            assert b"fasthits_rollup_kept_days" not in metrics
+        assert served.ask("/api/history").json()["total"] == 3
 
 
 def test_the_policy_of_the_report_allows_only_its_style(idle: Served) -> None:

@@ -64,14 +64,15 @@ def exists(name: str | Path) -> bool:
         return bool(database.columns_of("hits"))
 
 
-def state_of(name: str | Path) -> str:
-    """Return a text that changes whenever the database does; empty if it cannot be read."""
+def state_of(name: str | Path, patience: float | None = None) -> str:
+    """Return a text that changes whenever the database does; empty if it cannot be read, or is silent for *patience*
+    seconds."""
     if is_postgres(name):
         try:
             with needs_extra("postgres", name):
                 from fasthits.daily.postgres.database import reading
                 from fasthits.daily.postgres.sums import state
-            with reading(str(name)) as database:
+            with reading(str(name), patience) as database:
                 return state(database)
         except TableError:
             return ""

@@ -250,7 +250,9 @@ def check_schema(database: Postgres) -> None:
 
 @contextmanager
 def _opened(url: str, failed: str, patience: float | None = None) -> Iterator["psycopg.Connection[Any]"]:
-    parameters = _parameters(url) | ({"connect_timeout": math.ceil(patience)} if patience else {})
+    parameters = _parameters(url)
+    if patience is not None and patience < CONNECT_SECONDS:
+        parameters["connect_timeout"] = math.ceil(patience)
     with (
         as_table_error(failed, url),
         closing(_Connection.connect(url, prepare_threshold=None, **parameters)) as connection,
@@ -322,6 +324,7 @@ _SAID = (
     ("statement pooling mode", "set pool_mode = transaction or session in PgBouncer"),
     ("no pg_hba.conf entry", "allow it in the server's pg_hba.conf"),
     ("does not exist", "createdb or createuser makes it; or name another: postgresql://USER@HOST:PORT/DATABASE"),
+    ("has not answered for", "does another program hold a lock? see pg_stat_activity, the server's disk and its log"),
     ("server closed the connection", "is the server running? run this again"),
     ("SSL", "see sslmode and sslrootcert in PostgreSQL's documentation"),
 )
