@@ -76,7 +76,10 @@ class RotatedLog:
         written = [each for each in self._extents if each.may_end_on(day)]
         if len(self._files) == 1:
             return written  # lines of several logs may be in any order
-        return [each for each in written if each.begin is None or each.begin.date() - day <= ONE_DAY]
+        # An untrusted file may begin with lines of a clock that was ahead, until it was set right.
+        return [
+            each for each in written if each.begin is None or not each.trusted or each.begin.date() - day <= ONE_DAY
+        ]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
         """Yield what is missing of *day*. *ends* has the ends of the files in `extents_of`."""

@@ -55,6 +55,19 @@ def test_a_nightly_run_opens_two_or_three_files_of_a_rotated_log(
     assert len(opened) <= 3
 
 
+@pytest.mark.parametrize("ahead", [timedelta(2), timedelta(365)])
+def test_a_file_that_begins_while_the_clock_is_ahead_is_read(logs: Path, tmp_path: Path, ahead: timedelta) -> None:
+    turns = [midnight(YESTERDAY) + EARLY, midnight(TODAY) + EARLY]
+    parts = [[at for at in STAMPS if at < turns[0]], [at for at in STAMPS if turns[0] <= at < turns[1]]]
+    parts[1][:0] = [turns[0] + ahead] * 3
+    for name, stamps, turn in zip(("access.log.2", "access.log.1"), parts, turns, strict=True):
+        write(logs / name, b"".join(line("/a", at) for at in stamps))
+        os.utime(logs / name, (turn.timestamp(), turn.timestamp()))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert code == 0, said
+    assert rows == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
+
+
 @pytest.mark.parametrize(
     ("clock", "pattern", "missing"),
     [
