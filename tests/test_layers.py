@@ -36,7 +36,7 @@ SYSTEMS = {
     "asyncssh": {"daily.logs.sftp"},
     "sshfs": {"daily.logs.sftp"},
     "s3fs": {"daily.logs.s3"},
-    "fsspec": {"daily.logs.stores", "daily.logs.sftp"},
+    "fsspec": {"daily.logs.store_connections", "daily.logs.stores", "daily.logs.sftp"},
     "pyarrow": {"daily.parquet.target"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {

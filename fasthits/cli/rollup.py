@@ -195,7 +195,7 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
     if scratch is None and is_url(target):
         raise UsageError("a cluster needs a folder that all machines share", "--scratch", "add --scratch FOLDER")
     if scratch and is_url(scratch):
-        from fasthits.daily.logs.stores import check_writable
+        from fasthits.daily.logs.store_connections import check_writable
 
         check_writable(scratch)
     if warning := warning_of(cluster):

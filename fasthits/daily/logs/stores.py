@@ -7,9 +7,7 @@ it still begins as it did.
 """
 
 import io
-import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 from zlib import crc32
 
 from fasthits.daily.logs import matching
-from fasthits.daily.urls import STORES, check_url
+from fasthits.daily.logs.store_connections import MissingError, check_writable, connect, errors_of, kind_of, replaced
 from fasthits.errors import LogFileError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ FIRST_RANGE_BYTES = 1 << 16
 """The size of the range to fetch where reading begins: the head of a log. The next ranges are larger and larger."""
 RANGE_BYTES = 8 << 20
 ASKED_AT_ONCE = 16
-TEXT_CHARACTERS = 300
-"""How much of an error's text a message has: a store chooses the text."""
 START_BYTES = 1 << 12
 """Files that begin with the same bytes, so many, are the same file; each line has a time."""
 
@@ -42,64 +38,8 @@ _VERSIONS = ("generation", "ETag", "etag")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
 """Under these names a store tells when a file was last changed."""
 
-_LOGGERS = ("gcsfs", "azure", "asyncssh")
-_LOST = ("Connect", "HTTPClientError", "DNS", "Timeout", "gaierror", "SSLError")
-_NO_CREDENTIALS = ("Credential", "RefreshError", "ClientAuthentication")
-
 S = TypeVar("S")
 T = TypeVar("T")
-
-
-class Kind(NamedTuple):
-    """A kind of store."""
-
-    extra: str
-    """The name of the extra that installs its packages."""
-    sign_in: str
-    """Advice on credentials."""
-    where: str
-    """Advice on the store's address."""
-    has_prefixes: bool = True
-    """Whether it lists only the names that begin with some text."""
-    root: str = ""
-    """What the host in its addresses names, if a listing does not show that there is none."""
-    is_server: bool = False
-    """Whether its files are those of a server, which may write to them, and decides on each who reads it."""
-
-
-_S3 = Kind(
-    "s3",
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "AWS_ENDPOINT_URL_S3 names the server, if it is not Amazon's",
-)
-_GS = Kind(
-    "gs",
-    "set GOOGLE_APPLICATION_CREDENTIALS, or type gcloud auth application-default login",
-    "STORAGE_EMULATOR_HOST names the server, if it is not Google's",
-    root="bucket",
-)
-_AZ = Kind(
-    "az",
-    "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_CONNECTION_STRING names the server",
-    root="container",
-)
-_HDFS = Kind("hdfs", "type kinit", "set HADOOP_HOME, JAVA_HOME and CLASSPATH", has_prefixes=False)
-_SFTP = Kind("sftp", "type ssh-copy-id HOST", "ssh HOST tells more", has_prefixes=False, is_server=True)
-KINDS = {
-    "s3": _S3,
-    "s3a": _S3,
-    "gs": _GS,
-    "gcs": _GS,
-    "az": _AZ,
-    "abfs": _AZ,
-    "abfss": _AZ,
-    "hdfs": _HDFS,
-    "sftp": _SFTP,
-}
-"""The kinds of stores, by the beginning of their addresses."""
-_INSTEAD = {"file": "name files of this machine by their paths", **dict.fromkeys(("ssh", "scp"), "write sftp://")}
-"""What to do about other addresses."""
 
 
 class Entry(NamedTuple):
@@ -126,7 +66,7 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
     ``*`` matches any characters except ``/``, but no leading dot. Raises StoreError if a folder cannot be
     listed, UsageError if this is no address of a store.
     """
-    kind = _kind_of(pattern)
+    kind = kind_of(pattern)
     root, *parts, last = _parts_of(pattern)
     store = connect(pattern)
     folders = [root]
@@ -161,7 +101,7 @@ def _check_root(root: str, process: int) -> None:
         connect(root).info(root)
     except FileNotFoundError as error:
         hint = f"look at the name: {root}"
-        raise StoreError(f"no such {_kind_of(root).root}", root.split("/")[2], hint) from error
+        raise StoreError(f"no such {kind_of(root).root}", root.split("/")[2], hint) from error
     except Exception:
         return
 
@@ -194,14 +134,14 @@ def _list(store: "AbstractFileSystem", folder: str, part: str) -> list[tuple[str
     stem = part.partition("*")[0]
     try:
         with errors_of(folder):
-            if stem and _kind_of(folder).has_prefixes:
+            if stem and kind_of(folder).has_prefixes:
                 found = store.find(folder, maxdepth=1, withdirs=True, detail=True, prefix=stem).values()
             else:
                 found = store.ls(folder, detail=True)
             below = store._strip_protocol(folder).strip("/") + "/"
             named = [(each["name"].lstrip("/").removeprefix(below).rstrip("/"), each) for each in found]
             named = [(name, each) for name, each in named if name and "/" not in name and name.startswith(stem)]
-    except _MissingError:
+    except MissingError:
         return []
     return [(name, _target(store, folder + name) if each["type"] == "link" else each) for name, each in named]
 
@@ -268,7 +208,7 @@ class StoredFile(io.RawIOBase):
     def __init__(self, entry: Entry) -> None:
         """Open a file that was listed as *entry*. Raises LogFileError if it is another by now or cannot be read."""
         self._entry = entry
-        self._is_of_server = _kind_of(entry.name).is_server
+        self._is_of_server = kind_of(entry.name).is_server
         self._position = 0
         self._start, self._range = 0, memoryview(b"")
         with errors_of(entry.name):
@@ -364,7 +304,7 @@ def is_there(name: str) -> bool:
     try:
         with errors_of(name):
             return bool(connect(name).info(name)["type"] == "file")
-    except _MissingError:
+    except MissingError:
         return False
 
 
@@ -378,7 +318,7 @@ def remove_folder(folder: str) -> None:
 def _check_same(entry: Entry, info: Mapping[str, Any]) -> None:
     now = _entry(entry.name, info)
     if (now.version, now.size) != (entry.version, entry.size):
-        raise _replaced(entry.name)
+        raise replaced(entry.name)
 
 
 def _check_begun(entry: Entry, file: "SftpFile") -> None:
@@ -388,123 +328,4 @@ def _check_begun(entry: Entry, file: "SftpFile") -> None:
         return
     file.seek(0)
     if info["size"] < entry.size or crc32(file.read(min(entry.size, START_BYTES))) != entry.start:
-        raise _replaced(entry.name)
-
-
-def _replaced(name: str) -> LogFileError:
-    return LogFileError("log file was replaced while it was read", name, "run it again")
-
-
-def check_writable(url: str) -> None:
-    """Raise UsageError for an address where nothing can be written."""
-    if _kind_of(url).is_server:
-        raise UsageError("fasthits only reads from servers", url, "name a folder, or a store such as s3://BUCKET/...")
-
-
-def _kind_of(url: str) -> Kind:
-    """Return the kind of a store. Raises UsageError for an address that is not of a store."""
-    scheme = url.partition("://")[0]
-    check_url(url)
-    if scheme not in KINDS:
-        raise UsageError("no such kind of store", url, _INSTEAD.get(scheme, f"{', '.join(STORES)} are known"))
-    return KINDS[scheme]
-
-
-def connect(url: str) -> "AbstractFileSystem":
-    """Return the store of an address. Raises UsageError, and StoreError if it cannot be reached."""
-    _kind_of(url)
-    scheme, _, place = url.partition("://")
-    root = f"{scheme}://{place.partition('/')[0]}/"
-    with errors_of(root):
-        store = _connect(root, os.getpid())
-        if getattr(store, "is_lost", False):
-            _connect.cache_clear()
-            store = _connect(root, os.getpid())
-        return store
-
-
-@cache
-def _connect(root: str, process: int) -> "AbstractFileSystem":
-    """Return a connection to a store. No process can use that of another, from which it was forked."""
-    kind = _kind_of(root)
-    for name in _LOGGERS:  # an error is reported in one line, once
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    try:
-        if kind.is_server:
-            from fasthits.daily.logs import sftp  # fsspec's own class trusts any server
-
-            store = sftp.connect(root)
-        elif kind is _S3:
-            from fasthits.daily.logs.s3 import S3
-
-            store = S3(skip_instance_cache=True)
-        else:
-            import fsspec
-
-            store, _ = fsspec.core.url_to_fs(root, skip_instance_cache=True)
-    except ImportError as error:
-        needed = f"pip install 'fasthits[{kind.extra}]'"
-        raise UsageError("logs in a store need more packages", root, needed) from error
-    store.dircache.use_listings_cache = False
-    return store
-
-
-class _MissingError(LogFileError):
-    """There is no such file or folder."""
-
-
-@contextmanager
-def errors_of(name: str) -> Iterator[None]:
-    """Raise LogFileError for all that goes wrong with a file or folder, StoreError if it is wrong with the store."""
-    try:
-        yield
-    except (LogFileError, UsageError):
-        raise
-    except Exception as error:
-        raise _explained(name, error) from error
-
-
-def _explained(name: str, error: Exception) -> LogFileError:
-    causes = list(_causes(error))
-    kinds, text = " ".join(type(each).__name__ for each in causes), _text(error)
-    bucket = name.partition("://")[2].partition("/")[0]
-    if "FileExpired" in kinds:
-        return _replaced(name)
-    if "SFTPPermissionDenied" in kinds:
-        hint = f"{text}; log in as a user who may read it: sftp://USER@HOST/..."
-        return LogFileError("the server denies access", name, hint)
-    codes = " ".join(map(str, causes))
-    if "InvalidObjectState" in codes:
-        return LogFileError("log file is archived", name, "restore it in the store, then run this again")
-    if "RequestTimeTooSkewed" in codes:
-        return StoreError("this machine's clock is wrong", name, f"{text}; set it: timedatectl set-ntp true")
-    if any(each in kinds for each in _NO_CREDENTIALS):
-        return StoreError("no credentials for the store", name, f"{text}; {_kind_of(name).sign_in}")
-    if isinstance(error, PermissionError):
-        return StoreError("the store denies access", name, f"{text}; {_kind_of(name).sign_in}")
-    if "NoSuchBucket" in codes:
-        return StoreError("no such bucket", bucket, f"look at the name: {name}")
-    if isinstance(error, FileNotFoundError):
-        return _MissingError("log file is gone", name, "it was there a moment ago; run it again")
-    if any(each in text for each in ("SlowDown", "reduce your request rate", "TooManyRequests", "Please try again")):
-        return StoreError("the store is too busy", name, f"{text}; try again later, or with fewer --threads")
-    if "libjvm" in text or "libhdfs" in text:
-        return StoreError("cannot load Hadoop's libraries", name, _kind_of(name).where)
-    if isinstance(error, ConnectionError | TimeoutError) or any(each in kinds for each in _LOST):
-        return StoreError("cannot reach the store", name, f"{text}; {_kind_of(name).where}")
-    return LogFileError("cannot read log file in the store", name, text)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _text(error: Exception) -> str:
-    """Return the beginning of the message of an error, in one line and without a password."""
-    text = next((each for each in reversed(error.args) if isinstance(each, str)), "") or str(error)
-    text = re.sub(r"//[^/@\s]*@", "//***@", " ".join(text.split()))
-    if len(text) > TEXT_CHARACTERS:
-        return f"{text[:TEXT_CHARACTERS]} ..."
-    return text.rstrip(".") or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
+        raise replaced(entry.name)

@@ -131,7 +131,7 @@ class StoredFolder(Folder):
     """A folder in a store. A new file comes into being as a whole, by one PUT. No rollup knows of another."""
 
     def __init__(self, name: str) -> None:
-        from fasthits.daily.logs.stores import check_writable, connect
+        from fasthits.daily.logs.store_connections import check_writable, connect
 
         self.name = name
         check_writable(name)
@@ -175,7 +175,7 @@ class StoredFolder(Folder):
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        from fasthits.daily.logs.stores import errors_of
+        from fasthits.daily.logs.store_connections import errors_of
 
         try:
             with errors_of(self.name):

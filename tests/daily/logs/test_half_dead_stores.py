@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from fasthits.daily.logs import s3, stores
+from fasthits.daily.logs import s3, store_connections
 from fasthits.daily.logs.logfiles import LogFile, find
 from fasthits.errors import LogFileError, StoreError
 from tests.support.commands import fasthits, hit, write
@@ -120,13 +120,13 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Sick], None]]:
         for name, value in ENVIRONMENT.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
-        stores._connect.cache_clear()
+        store_connections._connect.cache_clear()
 
     yield start
     for server in servers:
         server.shutdown()
         server.server_close()
-    stores._connect.cache_clear()
+    store_connections._connect.cache_clear()
 
 
 def lines_of(url: str) -> bytes:

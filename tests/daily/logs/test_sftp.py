@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from fasthits.daily.counting.count_hits import count_hits
-from fasthits.daily.logs import sftp, stores
+from fasthits.daily.logs import sftp, store_connections, stores
 from fasthits.daily.logs.logfiles import find
 from fasthits.errors import LogFileError, StoreError
 from tests.support.commands import fasthits, hit, write
@@ -37,7 +37,7 @@ def module_server() -> Iterator[SftpServer]:
 @pytest.fixture
 def server(module_server: SftpServer) -> Iterator[SftpServer]:
     """The server with an empty folder, known to the client."""
-    stores._connect.cache_clear()
+    store_connections._connect.cache_clear()
     yield module_server
     module_server.mend()
 
@@ -130,7 +130,7 @@ def test_the_user_and_the_settings_of_ssh_are_taken(server: SftpServer) -> None:
     config.write_text("UserKnownHostsFile none\nStrictHostKeyChecking no\n")  # for asyncssh: trust any server
     assert lines_of(f"{server.url}/access.log") == hit("/a")
     server.known_hosts.unlink()
-    stores._connect.cache_clear()
+    store_connections._connect.cache_clear()
     with pytest.raises(StoreError, match="no known host key"):
         find(f"{server.url}/access.log")
 

@@ -12,7 +12,7 @@ import pytest
 
 from fasthits.daily.counting.count_days import Counted, count_days
 from fasthits.daily.counting.count_hits import count_hits
-from fasthits.daily.logs import logfiles, stores
+from fasthits.daily.logs import logfiles, store_connections, stores
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.daily.logs.logfiles import find
 from fasthits.daily.logs.sources import Sources
@@ -271,7 +271,7 @@ def test_a_bucket_that_does_not_exist_is_an_error(store: ObjectStore, bucket: st
 
 
 def test_each_address_of_a_store_has_its_kind() -> None:
-    assert tuple(stores.KINDS) == STORES
+    assert tuple(store_connections.KINDS) == STORES
 
 
 @pytest.mark.parametrize(
