@@ -59,6 +59,8 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
             with Writer(log) as writer:
                 writer.wait_for(2000)
             written += writer.written
+            # A follower that has read no byte of a file does not know the copy of the file.
+            eventually(memcached.counters, what="the follower has read some lines")
             if not running:
                 follower.kill()
                 with Writer(log, paths=90) as writer:
