@@ -16,8 +16,13 @@ from fasthits.errors import UsageError
 RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
 """How typer writes the range of a number, and how the help writes it."""
 
-NUMBERS = {"is not a valid int range": "is not a whole number", "is not a valid float range": "is not a number"}
-"""What typer says of a word in place of a number, and what to say."""
+NUMBERS = {
+    "is not a valid int range": "is not a whole number",
+    "is not a valid float range": "is not a number",
+    "Input should be a valid integer, unable to parse string as an integer": "this is not a whole number",
+    "Input should be a valid number, unable to parse string as a number": "this is not a number",
+}
+"""What older and newer typers say of a word in place of a number, and what to say."""
 
 FIRST = ("Arguments", "Options")
 """The groups that come first in a help text. The panels follow."""
