@@ -91,9 +91,8 @@ def advise_words(words: str, known: Collection[str]) -> str | None:
     first = next(iter(words.split()), None)
     if first is None:
         return "it is empty; is a variable of the shell not set?"
-    if found := re.match(
-        "[\u2013\u2014\u2212]-?", first
-    ):  # a word processor, a chat or a web page made it of two hyphens
+    # A word processor, a chat or a web page makes a dash of two hyphens.
+    if found := re.match("[\u2013\u2014\u2212]-?", first):
         return f"did you mean --{first[found.end() :]}?"
     if re.match(r"[\d-]+$", first) and "days" in known:
         return "days are one argument: 2026-03-01..2026-03-12"

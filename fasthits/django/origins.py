@@ -55,15 +55,14 @@ _ask_at: dict[str, float] = {}
 
 
 def _read(page: Any, days: int, ask: Callable[[History, Range, str], list[T] | None]) -> list[T]:
-    """Return what *ask* finds; nothing, with a warning, if the file cannot be read: a page must not break."""
+    """Return what *ask* finds; nothing, with a warning, if the database cannot be read: a page must not break."""
     try:
         file = setting("ROLLUP")
         if file is None or time.monotonic() < _ask_at.get(str(file), 0):
             return []
         first = first_day(days)
-        found = ask(
-            History(file, patience=PATIENCE_SECONDS), Range(first, first + (days - 1) * ONE_DAY), path_of(page).decode()
-        )
+        wanted = Range(first, first + (days - 1) * ONE_DAY)
+        found = ask(History(file, patience=PATIENCE_SECONDS), wanted, path_of(page).decode())
         if found is None:
             raise TableError("the database does not keep where readers came from", file, WHERE_KEPT)
         return found

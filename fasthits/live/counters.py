@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import date
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fasthits.errors import UsageError
 from fasthits.live import keys
@@ -130,9 +130,8 @@ def _path_of(path: str | bytes) -> bytes:
 
 
 def _servers_of(memcached: Servers) -> list[Server]:
-    names = (
-        list(memcached) if isinstance(memcached, Iterable) and not isinstance(memcached, str | bytes) else [memcached]
-    )
+    are_several = isinstance(memcached, Iterable) and not isinstance(memcached, str | bytes)
+    names: list[Any] = list(memcached) if are_several else [memcached]
     given = [name for name in names if isinstance(name, Server)]
     return given if given and len(given) == len(names) else check_servers(names)
 

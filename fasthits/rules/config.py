@@ -84,7 +84,7 @@ _BOTS = {"bots", "exclude-bots"}
 def _why_invalid(said: str, text: str) -> str:
     """Return the line that tomllib means, with what to type in place of what a word processor or Python has."""
     found = re.search(r"at line (\d+)", said)
-    line = text.splitlines()[int(found[1]) - 1].strip() if found else ""
+    line = text.split("\n")[int(found[1]) - 1].strip() if found else ""
     hint = ""
     if wrong := re.search(f"[\xa0{CURLY_QUOTES}]", line):
         hint = f"; type {wrong[0]} as a plain {'space' if wrong[0].isspace() else 'quote'}"

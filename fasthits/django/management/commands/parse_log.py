@@ -180,9 +180,10 @@ def _how_to_take(option: Option) -> dict[str, Any]:
 
 
 def _figures(parsed: Parsed) -> dict[str, object]:
+    saved = parsed.saved
     return parsed.counted.figures() | {
-        "days": list(map(str, parsed.saved.days)),
-        "kept_before": {str(each.day): each.kept for each in parsed.saved.more},
+        "days": list(map(str, saved.days)),
+        "kept_before": {str(each.day): each.kept for each in saved.more},
         "objects": parsed.objects,
         "hits_of_objects": parsed.tied.views.total(),
         "paths_without_object": parsed.tied.loose_paths,
