@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def room_of(file: Path) -> str:
     return module_of(file).split(".")[0]
 
 
-def imports_of(file: Path) -> set[str]:
+@cache
+def imports_of(file: Path) -> frozenset[str]:
     """Return the modules that *file* imports, anywhere in it; of the compiled core only Python's imports."""
     text = file.read_text()
     if file.suffix == ".pyx":
@@ -82,7 +84,7 @@ def imports_of(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def rooms_used(file: Path) -> set[str]:

@@ -9,7 +9,7 @@ from benchmarks.callgrind import count_instructions
 from tests.support.costs import CASES, SHORT, SIZES, measured
 
 GROWTH = 1.25
-"""Eight times as long a line costs at most eight times as much, and this much more for what is to be ignored."""
+"""Four times as long a line costs at most four times as much, and this much more for what is to be ignored."""
 NOISE = 200_000
 """So many instructions a longer line takes at once, for memory."""
 

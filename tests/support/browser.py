@@ -16,7 +16,14 @@ from tests.support.processes import PROJECT, eventually
 from tests.support.servers import require_program
 
 AXE = PROJECT / "build" / "axe" / "axe_playwright_python" / "axe.min.js"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-component-update", "--disable-dev-shm-usage")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--renderer-process-limit=1",  # a process for each page would take a quarter more
+)
 WAIT_SECONDS = 60.0
 _WATCH_POLICY = """
 window.violations = [];

@@ -15,7 +15,7 @@ from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.rules import Rules
 
-SIZES = (1 << 13, 1 << 16)
+SIZES = (1 << 13, 1 << 15)
 """Bytes of the field that a hostile client fills."""
 SHORT = 1 << 7
 
