@@ -5,6 +5,7 @@ Whatever a server sends, no answer takes more time or memory than was asked for,
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from contextlib import closing
 from errno import EIO
 from typing import Any
@@ -18,6 +19,10 @@ ANSWER_SECONDS = 10.0
 """How long a server may send nothing."""
 READ_SECONDS = 600.0
 """How long a server may take for what is read at once, at most 8 MiB of a log. A slow line is fast enough for that."""
+
+STALE_PAGES = 100
+"""So many pages of a listing in a row may name nothing new: some servers send empty pages where objects were removed.
+"""
 
 _READS = ("get_", "head_", "list_")
 """How the methods begin that do not write."""
@@ -42,6 +47,20 @@ class S3(S3FileSystem):  # type: ignore[misc]
         if method.startswith("list_object"):
             _check_listing(answer, arguments.get("ContinuationToken"))
         return answer
+
+    async def _list_pages(self, method: str, **arguments: Any) -> AsyncIterator[Any]:
+        """Yield the pages of a listing. Raises OSError if it goes on and on without a new name: a server or a proxy
+        that ignores the token sends the first page each time, and may add a new token."""
+        names: set[int] = set()
+        stale = 0
+        async for page in super()._list_pages(method, **arguments):
+            known = len(names)
+            names.update(hash(each["Key"]) for each in page.get("Contents", ()))
+            names.update(hash(each["Prefix"]) for each in page.get("CommonPrefixes", ()))
+            stale = stale + 1 if len(names) == known else 0
+            if stale > STALE_PAGES:
+                raise OSError(EIO, f"{stale} pages of a listing have no new name; does a proxy ignore their token?")
+            yield page
 
 
 class _Taken:

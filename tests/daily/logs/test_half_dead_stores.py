@@ -3,6 +3,7 @@
 What they leave out is missed. They neither stop a rollup for ever nor fill the memory.
 """
 
+import itertools
 import re
 import threading
 import time
@@ -191,6 +192,28 @@ def test_a_listing_that_never_ends_is_an_error(serve: Callable[[Sick], None]) ->
     serve(for_each("LIST", lambda server: server.answer(200, server.page("", "T"))))
     with pytest.raises(LogFileError, match=r"cannot read .* s3://logs/web2/ .the server sends the same page"):
         find("s3://logs/*/*.log")
+
+
+@pytest.mark.parametrize("found", ["", f"<Contents><Key>{SICK}</Key><Size>9</Size></Contents>"], ids=["empty", "full"])
+def test_a_listing_that_never_ends_although_its_token_changes_is_an_error(
+    serve: Callable[[Sick], None], found: str
+) -> None:
+    tokens = map(str, itertools.count(1))
+    serve(for_each("LIST", lambda server: server.answer(200, server.page(found, next(tokens)))))
+    with pytest.raises(LogFileError, match=r"cannot read .* s3://logs/web2/ .101 pages of a listing have no new name"):
+        find("s3://logs/*/*.log")
+    assert int(next(tokens)) < 110
+
+
+def test_a_listing_may_have_many_empty_pages(serve: Callable[[Sick], None]) -> None:
+    pages = itertools.count(1)
+
+    def answer(server: Server) -> None:
+        at = next(pages)
+        server.answer(200, server.page("", str(at))) if at < s3.STALE_PAGES else server.serve("LIST", "web2/")
+
+    serve(for_each("LIST", answer))
+    assert lines_of("s3://logs/web2/*.log") == FILES[SICK]
 
 
 def test_what_was_not_asked_for_is_not_read(serve: Callable[[Sick], None]) -> None:
