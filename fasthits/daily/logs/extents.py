@@ -78,6 +78,12 @@ class Extent(Record):
         """Tell whether it was changed on *day* or later, or whether that is unknown."""
         return not self.trusted or self.log_file.modified >= earliest_start(day, self.begin)
 
+    def ended_by(self, day: date) -> bool:
+        """Tell whether it was changed last before *day* was over, as far as that is known."""
+        if self.begin is None or not self.trusted:
+            return False
+        return self.log_file.modified < _midnight(day, self.begin).timestamp() + 24 * 3600 + SLACK_SECONDS
+
     @property
     def first_day(self) -> date:
         """The day of its first line that is not of a slow request; `date.min` if it is unknown."""

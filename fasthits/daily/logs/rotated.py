@@ -76,9 +76,13 @@ class RotatedLog:
         written = [each for each in self._extents if each.may_end_on(day)]
         if len(self._files) == 1:
             return written  # lines of several logs may be in any order
-        # An untrusted file may begin with lines of a clock that was ahead, until it was set right.
+        # A file may begin with lines of a clock that was ahead, until it was set right. Then it is untrusted or, if it
+        # was written to for longer than the clock was ahead, the file before it was not written to until it begins.
+        follow = [each for before, each in pairwise(self._extents) if before.ended_by(day)]
         return [
-            each for each in written if each.begin is None or not each.trusted or each.begin.date() - day <= ONE_DAY
+            each
+            for each in written
+            if each.begin is None or not each.trusted or each.begin.date() - day <= ONE_DAY or each in follow
         ]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:

@@ -68,6 +68,23 @@ def test_a_file_that_begins_while_the_clock_is_ahead_is_read(logs: Path, tmp_pat
     assert rows == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
 
 
+def test_a_file_of_a_week_that_begins_while_the_clock_is_ahead_is_read(logs: Path, tmp_path: Path) -> None:
+    turns = [midnight(TODAY - timedelta(days)) + EARLY for days in (10, 3)]
+    parts = [
+        [at for at in STAMPS if at < turns[0]],
+        [turns[0] + timedelta(5)] * 3 + [at for at in STAMPS if turns[0] <= at < turns[1]],
+        [at for at in STAMPS if turns[1] <= at],
+    ]
+    for name, stamps in zip(("access.log.2", "access.log.1", "access.log"), parts, strict=True):
+        write(logs / name, b"".join(line("/a", at) for at in stamps))
+        os.utime(logs / name, (stamps[-1].timestamp(),) * 2)
+    for days, files in ((11, 1), (10, 2), (9, 1), (6, 1), (4, 2), (3, 2), (1, 1)):
+        day = TODAY - timedelta(days)
+        code, rows, said, summary = rolled(tmp_path, str(day), "--logs", f"{logs}/access.log*")
+        assert (code, summary["files"]) == (0, files), (days, said)
+        assert rows[str(day), "/a"] >= sum(at.date() == day for at in STAMPS)
+
+
 @pytest.mark.parametrize(
     ("clock", "pattern", "missing"),
     [
