@@ -28,7 +28,10 @@ _BZIP2 = Packing("bzip2", "bzip2 file", "bzip2 -dc {} > FILE")
 _XZ = Packing("xz", "xz file", "xz -dc {} > FILE")
 _ZIP = Packing("zip", "zip archive", "unzip {} -d FOLDER")
 _TAR = Packing("tar", "tar archive", "tar -xf {} -C FOLDER")
-_UTF_16, _UTF_16_LE, _UTF_16_BE = (Packing(name, "text in UTF-16") for name in ("utf-16", "utf-16-le", "utf-16-be"))
+_UTF_16, _UTF_16_LE, _UTF_16_BE = (
+    Packing(name, "text in UTF-16", f"iconv -f {name.upper()} -t UTF-8 {{}} > FILE")
+    for name in ("utf-16", "utf-16-le", "utf-16-be")
+)
 
 _UTF_32 = Packing("utf-32", "text in UTF-32", "iconv -f UTF-32 -t UTF-8 {} > FILE")
 
@@ -45,7 +48,7 @@ _STARTS = (
     (b"7z\xbc\xaf\x27\x1c", Packing("7z", "7z archive", "7z x {} -oFOLDER")),
     (b"Rar!\x1a\x07", Packing("rar", "rar archive", "unrar x {} FOLDER/")),
 )
-CR_ENDS = Packing("cr", "text whose lines end with CR only")
+CR_ENDS = Packing("cr", "text whose lines end with CR only", "tr '\\r' '\\n' < {} > FILE")
 """As classic Mac OS and some exports write text."""
 _BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh9`: a block, or the end of a stream without a block."""

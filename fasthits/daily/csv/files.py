@@ -29,6 +29,7 @@ DAY_CHARACTERS = len("2026-03-12")
 COLUMNS = ("date", "host", "path", "referrer", "engine", "terms", "views", "bots")
 """All columns that a file can have."""
 NUMBERS = ("views", "bots")
+SQLITE_START = b"SQLite format 3\0"
 _REPAIR = "correct or remove the row, or restore a backup"
 
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, with four characters for each byte
@@ -170,9 +171,8 @@ class CsvFile:
             yield Block(day, b"".join(written), len(written))
 
     def _check_header(self, old: BinaryIO) -> None:
-        first = old.readline().decode()
-        there = next(csv.reader([first])) if first else []
-        if first and there != list(self._columns):
+        there = _read_header(old, self.path)
+        if there and there != list(self._columns):
             ways = options_for(there, self._columns)
             hint = f"with these options its first line must be {','.join(self._columns)}; {ways}"
             raise TableError("not a CSV file of fasthits", self.path, hint)
@@ -261,6 +261,21 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         yield tail
 
 
+def _read_header(file: BinaryIO, path: Path) -> list[str]:
+    """Return the names of the columns; none if the file is empty. Raises TableError for a file of another kind."""
+    from fasthits.formats.packing import HEAD_BYTES, packing_of
+
+    head = file.read(HEAD_BYTES)
+    packing = packing_of(head)
+    if packing or head.startswith(SQLITE_START):
+        what = packing.what if packing else "SQLite file"
+        hint = packing.how_to_unpack(str(path)) if packing else "give it a name that ends in .db"
+        raise TableError("not a CSV file of fasthits", path, f"it is a {what}; {hint}")
+    first = head[: head.find(b"\n") + 1] or head
+    file.seek(len(first))
+    return next(csv.reader([first.decode("utf-8-sig")])) or [""] if first else []
+
+
 def _check_end(file: BinaryIO, path: Path) -> None:
     """Raise TableError for a file that was cut off within a line: the last number in it could be too small."""
     start, end = file.tell(), file.seek(0, os.SEEK_END)
@@ -283,7 +298,7 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
 
     Raises TableError, also while the rows are read, for a file of another kind.
     """
-    columns = next(csv.reader([file.readline().decode()]), [])
+    columns = _read_header(file, path)
     if not set(COLUMNS) >= set(columns) >= {"date", "path", "views"} or len(set(columns)) < len(columns):
         raise TableError("not a CSV file of fasthits", path, "its first line must be date,path,views")
     _check_end(file, path)

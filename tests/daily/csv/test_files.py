@@ -1,6 +1,7 @@
 """Days of a CSV file are replaced, and all other rows stay unchanged, whichever program wrote the file."""
 
 import csv
+import gzip
 import io
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from fasthits._parse import HitTable
 from fasthits.daily.csv import files as csvfiles
 from fasthits.daily.csv.files import Block, CsvFile, Written, csv_line, harmless, replace_days
+from fasthits.daily.past.history import History
 from fasthits.errors import TableError
 from tests.support.commands import write
 
@@ -153,6 +155,39 @@ def test_a_header_may_have_quotes(tmp_path: Path) -> None:
     file = write(tmp_path / "hits.csv", b'"date","path","views"\r\n"2026-03-11","/a","1"\r\n')
     replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
     assert file.read_bytes() == b"date,path,views\n2026-03-11,/a,1\n"
+
+
+ROWS = b"date,path,views\n2026-03-11,/a,1\n"
+OTHER_KINDS = {
+    "gzip": (gzip.compress(ROWS), r"it is a gzip file; unpack it: gzip -dc \S*hits.csv > FILE"),
+    "utf-16": (ROWS.decode().encode("utf-16"), r"text in UTF-16; unpack it: iconv -f UTF-16 -t UTF-8 \S*hits.csv >"),
+    "utf-16-le": (ROWS.decode().encode("utf-16-le"), r"text in UTF-16; unpack it: iconv -f UTF-16-LE -t"),
+    "sqlite": (b"SQLite format 3\0" + bytes(84), r"it is a SQLite file; give it a name that ends in .db"),
+    "mac": (ROWS.replace(b"\n", b"\r"), r"text whose lines end with CR only; unpack it: tr '\\r' '\\n' < \S*hits.csv"),
+    "blank": (b"\n" + ROWS, "its first line must be date,path,views"),
+    "binary": (bytes(1 << 15), "its first line must be date,path,views|CSV file ends within a line"),
+    "a huge field": (ROWS + b'2026-03-11,"/' + b"x" * (5 << 20) + b'",1\n', "field larger than field limit"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), OTHER_KINDS.values(), ids=OTHER_KINDS)
+def test_a_file_of_another_kind_is_named_as_such(content: bytes, message: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "hits.csv", content)
+    with pytest.raises(TableError, match=rf"not a CSV file of fasthits: \S*hits.csv \(.*{message}"):
+        _ = History(file).days
+    if "field" not in message:
+        with pytest.raises(TableError, match=rf"not a CSV file of fasthits: \S*hits.csv \(.*{message}"):
+            replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
+        assert file.read_bytes() == content
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """Excel's "CSV UTF-8" does."""
+    file = write(tmp_path / "hits.csv", b"\xef\xbb\xbf" + ROWS.replace(b"\n", b"\r\n"))
+    assert History(file).days == [date(2026, 3, 11)]
+    CsvFile(file, COLUMNS).check()
+    replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
+    assert file.read_bytes() == ROWS
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "==", "'=1", "''+1", "=,", '="a"', "-"]
