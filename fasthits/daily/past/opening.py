@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Lock
 
 from fasthits.daily.partials import is_partial
 from fasthits.daily.past.kept import Kept
@@ -64,6 +65,27 @@ def exists(name: str | Path) -> bool:
         return bool(database.columns_of("hits"))
 
 
+def _head(name: str) -> tuple[os.stat_result, bytes]:
+    """Return the status of a file and its first 100 bytes. Raises OSError.
+
+    The file stays open. Whenever a process closes a file, Linux drops all locks that the process has on it: a question
+    of another thread to SQLite would see a part of what a rollup commits meanwhile.
+    """
+    with _opening:
+        fd, status = _open_files.get(name), os.stat(name)
+        if fd is None or not os.path.samestat(os.fstat(fd), status):
+            _open_files[name] = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a named pipe would block
+            if fd is not None:
+                os.close(fd)
+            fd = _open_files[name]
+        status = os.fstat(fd)
+        return status, os.pread(fd, 100, 0) if stat.S_ISREG(status.st_mode) else b""
+
+
+_opening = Lock()
+_open_files: dict[str, int] = {}
+
+
 def state_of(name: str | Path, patience: float | None = None) -> str:
     """Return a text that changes whenever the database does; empty if it cannot be read, or is silent for *patience*
     seconds."""
@@ -77,9 +99,7 @@ def state_of(name: str | Path, patience: float | None = None) -> str:
         except TableError:
             return ""
     try:
-        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a named pipe would block
-            status = os.fstat(file.fileno())
-            head = file.read(100) if stat.S_ISREG(status.st_mode) else b""
+        status, head = _head(os.fspath(name))
     except OSError:
         return ""
     if not head:

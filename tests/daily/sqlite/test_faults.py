@@ -19,6 +19,7 @@ from fasthits.cli.app import app
 from fasthits.daily.days import Range
 from fasthits.daily.layouts import PLAIN
 from fasthits.daily.past.history import History
+from fasthits.daily.past.opening import state_of
 from fasthits.daily.sqlite import target as sqlite_target
 from fasthits.daily.sqlite.database import reading
 from fasthits.daily.sqlite.target import SqliteTarget
@@ -154,6 +155,27 @@ def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -
     assert [done.returncode for done in seen] == [0]
     assert seen[0].stdout.decode().splitlines()[2].startswith("1 view, ")
     assert views_in(kept) == 100_000
+
+
+def test_asking_whether_the_database_has_changed_drops_no_lock_of_a_reader(kept: Path) -> None:
+    """The page asks with each request, while other threads read."""
+    before = state_of(kept)
+    with reading(kept) as database:
+        database.execute("SELECT count(*) FROM hits").fetchone()
+        assert state_of(kept) == before
+        with reading(kept):
+            pass
+        command = (
+            "import sqlite3, sys; sqlite3.connect(sys.argv[1], 0, isolation_level=None).execute('DELETE FROM hits')"
+        )
+        done = subprocess.run([sys.executable, "-c", command, str(kept)], capture_output=True)
+        assert b"database is locked" in done.stderr
+    other = kept.with_name("other.db")
+    SqliteTarget(other).replace([DAY], hit_table(1))
+    other.replace(kept)
+    assert len({before, state_of(kept)}) == 2
+    kept.unlink()
+    assert state_of(kept) == ""
 
 
 def test_one_question_reads_one_state_of_the_database(kept: Path) -> None:
