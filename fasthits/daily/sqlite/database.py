@@ -73,7 +73,11 @@ def reading(file: Path, lock_seconds: float = READ_LOCK_SECONDS) -> Iterator[sql
         raise TableError("no such database", file, "fasthits rollup makes it; --database or FASTHITS_TO names another")
     with as_table_error("cannot read database", file):
         path = _own_file(file)
-        found = _load_csv(path) if file.suffix.lower() == ".csv" else _open_to_read(path, lock_seconds)
+        if file.suffix.lower() == ".csv":
+            found = _load_csv(path)
+        else:
+            _leave_alone(path, file)
+            found = _open_to_read(path, lock_seconds)
     with closing(found) as database, _errors_told("cannot read database", file), _ended_by_signals(database):
         _check_program(database, file)
         yield database
@@ -132,6 +136,13 @@ def _connect(path: Path, mode: str, lock_seconds: float) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=lock_seconds, isolation_level=None)
 
 
+def _leave_alone(path: Path, file: Path) -> None:
+    """Raise TableError if another program has made the file, as far as that shows without opening its write-ahead log:
+    that would leave a -wal and a -shm beside it, which could keep the other program from its file."""
+    with suppress(sqlite3.Error), closing(_connect(path, "ro&immutable=1", 0)) as database:
+        _check_program(database, file)
+
+
 def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
     try:
         return _begin_to_read(path, "ro", lock_seconds)
@@ -153,6 +164,8 @@ def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
 def _load_csv(path: Path) -> sqlite3.Connection:
     """Return a temporary database with the rows of a CSV file and of the other tables' files: hits.csv,
     hits.referrers.csv."""
+    import csv
+
     from fasthits.daily.csv.files import NUMBERS, file_of, read_csv
     from fasthits.daily.layouts import BESIDE
 
@@ -173,9 +186,9 @@ def _load_csv(path: Path) -> sqlite3.Connection:
                 database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
                 database.execute("COMMIT")
         database.execute("BEGIN")
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         database.close()
-        raise TableError("not a CSV file of fasthits", path, str(error)) from error
+        raise TableError("not a CSV file of fasthits", file, str(error)) from error
     except BaseException:
         database.close()
         raise

@@ -111,6 +111,20 @@ def test_a_database_of_another_program_is_left_unchanged(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["places.sqlite"]
 
 
+def test_nothing_is_left_beside_another_programs_file_with_a_write_ahead_log(tmp_path: Path) -> None:
+    """A -shm of this user could keep the other program from its file."""
+    file = tmp_path / "places.sqlite"
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE moz_places(id INTEGER PRIMARY KEY, url TEXT)")
+    database.close()
+    assert os.listdir(tmp_path) == ["places.sqlite"]
+    for attempt in (SqliteTarget(file).check, lambda: History(file).days):
+        with pytest.raises(TableError, match=r"another program .* table moz_places: .*sqlite \(name another file\)"):
+            attempt()
+    assert os.listdir(tmp_path) == ["places.sqlite"]
+
+
 @pytest.mark.parametrize("dropped", [[], ["hits"]])
 def test_your_own_tables_may_be_beside_those_of_fasthits(dropped: list[str], tmp_path: Path) -> None:
     """Also if you drop the table hits, to fill it anew."""
