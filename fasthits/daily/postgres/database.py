@@ -62,8 +62,8 @@ class _Whole(NumericBinaryLoader):
 
 
 _SILENT = (
-    "fasthits: warning: the server has not answered for {:.0f} s: {} (is another rollup at work? if not, look at the "
-    "server's disk and its log)"
+    "fasthits: warning: the server has not answered for {:.0f} s: {} (it may work on a large day, or wait for another "
+    "rollup: pg_stat_activity shows it; if neither, look at the server's disk and its log)"
 )
 
 

@@ -154,7 +154,7 @@ def test_a_warning_says_once_that_a_silent_server_is_waited_for(url: str) -> Non
     done = subprocess.run([sys.executable, "-c", SILENT, url], cwd=PROJECT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "1\n")
     assert done.stderr.startswith("fasthits: warning: the server has not answered for 0 s: postgresql://")
-    assert done.stderr.endswith(" (is another rollup at work? if not, look at the server's disk and its log)\n"), (
+    assert done.stderr.endswith("shows it; if neither, look at the server's disk and its log)\n"), (
         "it says no limit: for another rollup it waits a minute, for the disk an hour"
     )
     assert done.stderr.count("\n") == 1
