@@ -26,6 +26,13 @@ def detect_format(lines: Iterable[bytes], compiled: CompiledRules) -> Format:
 
 def timestamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
     """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
+    for stamp in written_times(lines, log_format, compiled):
+        with suppress(ValueError, OverflowError, OSError):  # a year that this machine's zone does not reach
+            yield stamp if stamp.tzinfo else stamp.astimezone()
+
+
+def written_times(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
+    """Yield the time of each line that has a valid time. A time without a zone stays without."""
     field = log_format.field("time")
     time_format = field.time_format if field else None if log_format.parts else ""
     if time_format is None:
@@ -35,8 +42,7 @@ def timestamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRul
         parsed = parse_line(line, rules)
         if parsed:
             with suppress(ValueError, OverflowError, OSError):  # an invalid date
-                stamp = _read_time(parsed.time, time_format)
-                yield stamp if stamp.tzinfo else stamp.astimezone()
+                yield _read_time(parsed.time, time_format)
 
 
 def _read_time(text: bytes, time_format: str) -> datetime:
@@ -50,7 +56,7 @@ def _read_time(text: bytes, time_format: str) -> datetime:
         return _read_json_time(text)
     decoded = text.decode("ascii")
     if time_format.startswith("epoch"):
-        return datetime.fromtimestamp(float(decoded) / _PARTS[time_format])
+        return datetime.fromtimestamp(float(decoded) / _PARTS[time_format]).astimezone()
     if time_format == "w3c":
         stamp = datetime.fromisoformat(decoded)
         return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
@@ -67,7 +73,7 @@ def _read_json_time(text: bytes) -> datetime:
     seconds = float(text)
     while seconds >= 1e10:  # thousandths, and so on
         seconds /= 1000
-    return datetime.fromtimestamp(seconds)
+    return datetime.fromtimestamp(seconds).astimezone()
 
 
 def _zone(text: bytes) -> str:

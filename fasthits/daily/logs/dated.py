@@ -12,7 +12,18 @@ from datetime import date, datetime
 
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.extents import Ends, Extent, Gap, Look, is_over, look, look_at_all, put_too_early, runs_on
+from fasthits.daily.logs.extents import (
+    Ends,
+    Extent,
+    Gap,
+    Look,
+    is_over,
+    look,
+    look_at_all,
+    not_over_elsewhere,
+    put_too_early,
+    runs_on,
+)
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.urls import is_url
 from fasthits.rules.compiled import CompiledRules
@@ -63,6 +74,8 @@ class DatedLog:
                 yield Gap(text, self._hint())
             elif not is_over(day, end, today, now):
                 yield Gap(f"the day is not over in the time zone of {own.name}, {end:%z}", "run it again later")
+            elif elsewhere := not_over_elsewhere(own, end, day, now):
+                yield elsewhere
         if is_url(self.pattern):
             yield from filter(None, (put_too_early(files, day, stamp) for files, stamp in self._by_folder(day)))
 

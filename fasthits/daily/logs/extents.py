@@ -11,7 +11,7 @@ from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
 from fasthits.records import Record, replace
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.timestamps import timestamps
+from fasthits.rules.timestamps import timestamps, written_times
 
 SLACK_SECONDS = 2 * 3600.0
 """How much a file's time of change and the times in its lines may differ; an hour of it is for summer time."""
@@ -21,6 +21,9 @@ FIRST_MOMENTS = timedelta(seconds=10)
 """A day's file may have lines of so long into the next day; with cronolog these are some milliseconds."""
 SLOW_REQUESTS = timedelta(seconds=30)
 """If half of a file's first lines are earlier than so long before the day, the file is named for the day of its end."""
+ZONE_SECONDS = 30.0
+"""How exactly a file's time of change and its last line differ by whole or half hours if the time zones differ."""
+HALF_HOUR_SECONDS = 1800
 BUSY_LINES = DETECTED_LINES // 2
 """Only among so many first lines can slow requests be told from the few visitors of a quiet site."""
 
@@ -58,6 +61,8 @@ class Extent(Record):
     """Half of its first lines are before this time."""
     start_hash: tuple[int, int] | None = None
     """A check sum of its first lines, and their size. Files with the same beginning may be copies."""
+    has_zone: bool = True
+    """Whether its times have a time zone. If not, they are taken for this machine's, which may be another."""
 
     @property
     def name(self) -> str:
@@ -76,11 +81,12 @@ class Extent(Record):
 
     def may_end_on(self, day: date) -> bool:
         """Tell whether it was changed on *day* or later, or whether that is unknown."""
-        return not self.trusted or self.log_file.modified >= earliest_start(day, self.begin)
+        start = earliest_start(day, self.begin if self.has_zone else None)
+        return not self.trusted or self.log_file.modified >= start
 
     def ended_by(self, day: date) -> bool:
         """Tell whether it was changed last before *day* was over, as far as that is known."""
-        if self.begin is None or not self.trusted:
+        if self.begin is None or not self.trusted or not self.has_zone:
             return False
         return self.log_file.modified < _midnight(day, self.begin).timestamp() + 24 * 3600 + SLACK_SECONDS
 
@@ -101,6 +107,25 @@ class Extent(Record):
 def runs_on(end: datetime, day: date) -> bool:
     """Tell whether a file that ends at *end* has more of the next day than cronolog writes into *day*'s file."""
     return end.date() > day and end - _midnight(day, end) > timedelta(days=1) + FIRST_MOMENTS
+
+
+def not_over_elsewhere(file: Extent, end: datetime | None, day: date, now: datetime) -> Gap | None:
+    """Return a gap if a *file* whose times have no zone seems to come from a zone in which *day* is not over: it was
+    changed last some whole or half hours after its last line, at *end*."""
+    if file.has_zone or end is None:
+        return None
+    halves, rest = divmod(file.log_file.modified - end.timestamp() + ZONE_SECONDS, HALF_HOUR_SECONDS)
+    behind = timedelta(seconds=halves * HALF_HOUR_SECONDS)
+    if rest > 2 * ZONE_SECONDS or not timedelta() < behind <= timedelta(seconds=WESTERNMOST_SECONDS):
+        return None
+    if (now.astimezone(end.tzinfo) - behind).date() > day:
+        return None
+    written = datetime.fromtimestamp(file.log_file.modified, end.tzinfo)
+    text = (
+        f"its end may be missing: {file.name} was written to at {written:%Y-%m-%d %H:%M:%S}, but its last line has "
+        f"{end:%Y-%m-%d %H:%M:%S} without a time zone"
+    )
+    return Gap(text, "name the time zone of its server: TZ=America/New_York fasthits rollup")
 
 
 def put_too_early(files: Sequence[LogFile], day: date, stamp: datetime | None) -> Gap | None:
@@ -144,9 +169,10 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
     found = list(timestamps(lines, log_format or ASSUMED, compiled))
     if not found:
         return Extent(log_file, log_format)
+    has_zone = all(each.tzinfo for each in written_times(lines, log_format or ASSUMED, compiled))
     first, stamps = b"\n".join(lines), sorted(found)  # hash() differs from process to process
     begun, middle = max(found[0], _begun(stamps)), stamps[len(stamps) // 2]
-    return Extent(log_file, log_format, found[0], begun, middle, (crc32(first), len(first)))
+    return Extent(log_file, log_format, found[0], begun, middle, (crc32(first), len(first)), has_zone)
 
 
 def _begun(stamps: Sequence[datetime]) -> datetime:

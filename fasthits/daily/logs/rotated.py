@@ -22,6 +22,7 @@ from fasthits.daily.logs.extents import (
     is_over,
     look,
     look_at_all,
+    not_over_elsewhere,
     put_too_early,
     runs_on,
 )
@@ -104,6 +105,8 @@ class RotatedLog:
                 yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
             elif early := put_too_early(self._files, day, last.begin):
                 yield early
+            elif elsewhere := not_over_elsewhere(last, end, day, now):
+                yield elsewhere
         elif self._names[last.name].stamp and not self._names[last.name].day:
             return  # cronolog makes the file of an hour only if somebody comes in that hour
         elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log ended before *day*

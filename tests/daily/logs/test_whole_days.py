@@ -3,7 +3,8 @@
 import gzip
 import json
 import os
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -398,6 +399,53 @@ def test_dockers_log_files_count(tmp_path: Path) -> None:
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 1})
     assert "message 3" in said
+
+
+def without_zone(at: datetime) -> bytes:
+    """Return a line of HAProxy, whose times have no zone."""
+    return (
+        f"lb haproxy[1]: 192.0.2.7:3 [{at:%d/%b/%Y:%H:%M:%S}.655] in web/srv1 10/0/30/69/109 200 2750 - - ---- "
+        '1/1/1/1/0 0/0 "GET /a HTTP/1.1"\n'
+    ).encode()
+
+
+@pytest.mark.parametrize("hours", [-12, 9, 14])
+@pytest.mark.parametrize("turn", [2, 7, 20])
+def test_no_file_of_a_day_is_missed_if_times_without_a_zone_are_of_another(
+    logs: Path, tmp_path: Path, hours: int, turn: int
+) -> None:
+    """As in a container, where the time zone is UTC."""
+    turns = [midnight(YESTERDAY) + timedelta(days, hours=turn) for days in (-2, -1, 0, 1)]
+    names = ("haproxy.log.2", "haproxy.log.1", "haproxy.log")
+    for name, (first, last) in zip(names, pairwise(turns), strict=True):
+        log = write(logs / name, *map(without_zone, every(10, first, last)))
+        os.utime(log, ((last - timedelta(hours=hours)).timestamp() - 60,) * 2)
+    day = YESTERDAY - timedelta(1)
+    code, rows, said, _ = rolled(tmp_path, str(day), "--logs", f"{logs}/haproxy.log*")
+    assert code == 0, said
+    assert rows == {(str(day), "/a"): 144}
+
+
+@pytest.mark.parametrize("hours", [0, 5, 13.5])
+def test_a_day_that_is_not_over_where_times_have_no_zone_is_a_part(tmp_path: Path, hours: float) -> None:
+    """The log's server is *hours* behind this machine, where a new day has just begun."""
+    now = datetime.now(UTC)
+    ahead = -now.hour % 24
+    here = now + timedelta(hours=ahead)
+    yesterday = here.date() - timedelta(1)
+    stamps = every(7, midnight(yesterday) - timedelta(1), here - timedelta(hours=hours))
+    log = write(tmp_path / "haproxy.log", *map(without_zone, stamps))
+    os.utime(log, ((stamps[-1] + timedelta(hours=hours - ahead)).timestamp(),) * 2)
+    done = fasthits("rollup", "--logs", "haproxy.log*", "--to", "hits.csv", TZ=f"HERE-{ahead}", cwd=tmp_path)
+    assert done.returncode == (hours > 0), done.stderr
+    if hours:
+        said = done.stderr.decode().splitlines()[0]
+        assert (
+            f"left unchanged: {yesterday}: its end may be missing: haproxy.log was written to at {here.date()}" in said
+        )
+        assert (
+            f"its last line has {stamps[-1]:%F %T} without a time zone (name the time zone of its server: TZ=" in said
+        )
 
 
 # --- Names with a date --------------------------------------------------------------------------------------------
