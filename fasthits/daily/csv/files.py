@@ -181,11 +181,18 @@ class CsvFile:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
+            with _content_errors(self.path):
+                yield
         except OSError as error:
             raise TableError("cannot write CSV file", self.path, error.strerror or str(error)) from error
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise TableError("not a CSV file of fasthits", self.path, str(error)) from error
+
+
+@contextmanager
+def _content_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TableError("not a CSV file of fasthits", path, str(error)) from error
 
 
 def file_of(hits: Path, table: str) -> Path:
@@ -298,7 +305,8 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
 
     Raises TableError, also while the rows are read, for a file of another kind.
     """
-    columns = _read_header(file, path)
+    with _content_errors(path):
+        columns = _read_header(file, path)
     if not set(COLUMNS) >= set(columns) >= {"date", "path", "views"} or len(set(columns)) < len(columns):
         raise TableError("not a CSV file of fasthits", path, "its first line must be date,path,views")
     _check_end(file, path)
@@ -306,11 +314,12 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
     rows = csv.reader(text)
 
     def checked() -> Iterator[list[str]]:
-        for row in rows:
-            if len(row) != len(columns):
-                failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num + 1}"
-                raise TableError(failed, path, _REPAIR)
-            yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
+        with _content_errors(path):
+            for row in rows:
+                if len(row) != len(columns):
+                    failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num + 1}"
+                    raise TableError(failed, path, _REPAIR)
+                yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
         text.detach()  # the caller closes the file
 
     return columns, checked()

@@ -164,8 +164,6 @@ def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
 def _load_csv(path: Path) -> sqlite3.Connection:
     """Return a temporary database with the rows of a CSV file and of the other tables' files: hits.csv,
     hits.referrers.csv."""
-    import csv
-
     from fasthits.daily.csv.files import NUMBERS, file_of, read_csv
     from fasthits.daily.layouts import BESIDE
 
@@ -186,9 +184,6 @@ def _load_csv(path: Path) -> sqlite3.Connection:
                 database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
                 database.execute("COMMIT")
         database.execute("BEGIN")
-    except (UnicodeDecodeError, csv.Error) as error:
-        database.close()
-        raise TableError("not a CSV file of fasthits", file, str(error)) from error
     except BaseException:
         database.close()
         raise
