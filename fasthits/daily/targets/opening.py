@@ -38,7 +38,7 @@ def open_target(
         from fasthits.daily.csv.target import CsvStream
 
         return CsvStream(sys.stdout.buffer, layouts[0])
-    if target.endswith("/"):
+    if target.endswith("/") and not is_postgres(target):
         with needs_extra("parquet", target):
             from fasthits.daily.parquet.folders import open_folder
             from fasthits.daily.parquet.target import ParquetTarget

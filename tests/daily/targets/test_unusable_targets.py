@@ -28,6 +28,12 @@ def test_an_invalid_target_is_a_usage_error(target: str, tmp_path: Path) -> None
         open_target(target if target != "hits.db/" else "hits.")
 
 
+def test_a_url_of_postgresql_may_end_in_a_slash() -> None:
+    """Then libpq chooses the database; it is no folder of Parquet files."""
+    pytest.importorskip("psycopg")
+    assert type(open_target("postgresql:///")).__name__ == "PostgresTarget"
+
+
 @pytest.mark.parametrize("name", ["no/folder/hits.csv", "no/folder/hits.db", "folder.csv", "folder.db"])
 def test_a_target_that_cannot_be_written_is_reported_beforehand(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
