@@ -48,6 +48,10 @@ class TableError(FasthitsError):
     """A rollup cannot read or write its target. The target is unchanged."""
 
 
+class ForeignFileError(TableError):
+    """A file is no database of fasthits, and no rollup will make it one."""
+
+
 class StateError(FasthitsError):
     """A follower cannot use its state file. Nothing has been counted."""
 

@@ -10,7 +10,7 @@ from threading import Lock
 from fasthits.daily.partials import is_partial
 from fasthits.daily.past.kept import Kept
 from fasthits.daily.urls import check_database, is_postgres, is_url, needs_extra, without_password
-from fasthits.errors import TableError
+from fasthits.errors import ForeignFileError, TableError
 
 
 def reading_days(name: "str | os.PathLike[str]", patience: float | None = None) -> AbstractContextManager[Kept]:
@@ -22,9 +22,9 @@ def reading_days(name: "str | os.PathLike[str]", patience: float | None = None) 
     if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
-        raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
+        raise ForeignFileError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
     if is_partial(name) and Path(name).is_file():
-        raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
+        raise ForeignFileError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
     return _reading_file(Path(name), patience)
 
 
@@ -33,6 +33,19 @@ def check_readable(name: str) -> None:
     if is_url(name) and not is_postgres(name):
         check_database(name, TableError)
         raise TableError("a database in a store cannot be read", without_password(name), "copy it to this machine")
+
+
+def check_ours(name: str) -> None:
+    """Raise ForeignFileError for a file that no rollup can have made. A file may be missing or locked for now."""
+    if is_postgres(name):
+        return
+    try:
+        with reading_days(name):
+            pass
+    except ForeignFileError:
+        raise
+    except TableError:
+        return
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from pathlib import Path
 from fasthits.daily.atomic import check_maker, resolve
 from fasthits.daily.layouts import Cell, Layout
 from fasthits.daily.sqlite.referrers import columns_of
-from fasthits.errors import TableError
+from fasthits.errors import ForeignFileError, TableError
 
 READ_LOCK_SECONDS = 2.0
 """How long a reader waits while a rollup commits: people and monitors wait for the answer."""
@@ -207,7 +207,8 @@ def _check_program(database: sqlite3.Connection, file: Path) -> None:
     query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
     found = [name for (name,) in database.execute(query)]
     if found and not OWN_TABLES & set(map(str.lower, found)):
-        raise TableError(f"another program has made this SQLite file, with the table {found[0]}", file, NAME_ANOTHER)
+        failed = f"another program has made this SQLite file, with the table {found[0]}"
+        raise ForeignFileError(failed, file, NAME_ANOTHER)
 
 
 @contextmanager
@@ -259,11 +260,11 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # errors of Python's module have no code
         hint = _HINTS.get(code, "")
         if code == sqlite3.SQLITE_NOTADB:
-            hint = f"; {_remedy(file)}"
+            raise ForeignFileError(failed, file, _remedy(file), reason=str(error)) from error
+        if str(error).startswith("no such column"):  # the table hits of another program
+            raise ForeignFileError(failed, file, NAME_ANOTHER, reason=str(error)) from error
         if str(error).startswith("no such table"):
             hint = f"; fill it: fasthits rollup --to {file}"
-        elif str(error).startswith("no such column"):  # the table hits of another program
-            hint = f"; {NAME_ANOTHER}"
         raise TableError(failed, file, f"{error}{hint}") from error
 
 

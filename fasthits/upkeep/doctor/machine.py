@@ -18,7 +18,7 @@ from fasthits.daily.past.history import History
 from fasthits.daily.past.opening import exists
 from fasthits.daily.targets.opening import STDOUT, open_target
 from fasthits.daily.urls import is_url, shown
-from fasthits.errors import TableError, UsageError
+from fasthits.errors import ForeignFileError, TableError, UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -87,8 +87,9 @@ def database(setup: Setup) -> str:
     else:
         try:
             _check_target(setup)
-        except UsageError as error:
-            raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
+        except (UsageError, ForeignFileError) as error:
+            because = f" ({error.reason})" * bool(error.reason)
+            raise Finding(f"{error.failed}: {error.subject}{because}", error.hint) from error
     if setup.target == STDOUT:
         return "standard output"
     if is_url(setup.target):
