@@ -73,7 +73,7 @@ def serve(
     (/badge.svg?path=/about.html), and /metrics for Prometheus. Never writes to the database. Needs the extra `web`: pip
     install 'fasthits[web]'.
     """
-    from fasthits.daily.past.opening import check_readable
+    from fasthits.daily.past.opening import check_ours, check_readable
 
     try:
         from fasthits.web.app import Options
@@ -87,9 +87,10 @@ def serve(
         raise UsageError("serve cannot read CSV", database, "keep the days in a database: fasthits rollup --to hits.db")
     check_readable(database)
     _check_url(database)
+    check_ours(database)
     if token is not None and token_file is not None:
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
-    if token is None and not (token_file or public):
+    if token is None and not token_file:
         token = os.environ.get("FASTHITS_TOKEN")  # typer takes an empty variable for none: everybody could read
     secret = _read_token(token_file) if token_file else token
     if secret == "":
@@ -139,7 +140,9 @@ def _check_url(database: str) -> None:
 def _read_token(file: Path) -> str:
     """Return the secret in *file*, without the end of its line. Raises UsageError if others may read it."""
     try:
-        with file.open(encoding="utf-8") as opened:
+        # A named pipe that nobody writes to would block.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), encoding="utf-8") as opened:
+            os.set_blocking(opened.fileno(), True)
             if os.fstat(opened.fileno()).st_mode & stat.S_IROTH:
                 raise UsageError("everybody on this machine may read the token", file, f"chmod o= {file}")
             return opened.read(MAX_TOKEN).rstrip("\r\n")

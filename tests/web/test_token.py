@@ -128,6 +128,14 @@ def test_a_token_file_that_is_not_safe_or_not_clear_is_refused(
     assert (done.returncode, done.stderr.startswith(f"fasthits: {said}".encode())) == (2, True), done.stderr
 
 
+def test_a_token_file_may_be_a_pipe_that_somebody_writes_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    done = run_fasthits("serve", "--port", "0", "--token-file", str(tmp_path / "pipe"))
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: token is empty")
+    done = run_fasthits("serve", "--port", "0", "--token-file", "/dev/stdin", stdin=b"short\n")
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: token is too short")
+
+
 @pytest.mark.parametrize("token", [b"s3cr\xe9t", b"s3cret-s3cret\n", b" s3cret-s3cret"])
 def test_a_token_that_nobody_can_send_is_refused(token: bytes) -> None:
     done = run_fasthits("serve", "--port", "0", env={"FASTHITS_TOKEN": os.fsdecode(token)})
@@ -147,5 +155,6 @@ def test_an_empty_token_is_refused() -> None:
     for host in ("127.0.0.1", "0.0.0.0"):
         done = run_fasthits("serve", "--host", host, "--public", "--token", "", "--port", "0")
         assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
-        done = run_fasthits("serve", "--host", host, "--port", "0", env={"FASTHITS_TOKEN": ""})
-        assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
+        for options in ((), ("--public",)):
+            done = run_fasthits("serve", "--host", host, "--port", "0", *options, env={"FASTHITS_TOKEN": ""})
+            assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
