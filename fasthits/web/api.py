@@ -43,7 +43,8 @@ from fasthits.web.parameters import ALL_DAYS, Query, read
 
 BADGE_SECONDS = 60
 SOON_SECONDS = 5.0
-"""How long a badge and the metrics wait for the database: they have live numbers, too. Prometheus waits for 10 s."""
+"""How long a badge, a search and the metrics wait for the database: they have live numbers, too. Prometheus waits for
+10 s."""
 REPORTED_ROWS = 50
 SEARCHED_DAYS = Days()
 _WHY_UNKNOWN = {
@@ -159,8 +160,8 @@ class Api:
 
     async def _search_kept(self, query: Query) -> list[str]:
         asked = query.asked_pages, query.part, query.q
-        found = json.loads(await self._archive.ask(most_read_document, SEARCHED_DAYS, *asked))
-        return [row["path"] for row in found["paths"]]
+        found = await self._kept_soon(most_read_document, SEARCHED_DAYS, *asked, dear=True)
+        return [row["path"] for row in found["paths"]] if found else []
 
     async def report(self, request: Request, query: Query) -> Response:
         """Answer with a page that needs no scripts."""
@@ -174,9 +175,8 @@ class Api:
         now, past = await asyncio.gather(self._views_now(query), self._views_past(query))
         parts = [now] if query.days == 1 else [now, past["views"]]
         known = [views for views in parts if views is not None]
-        number = f"{sum(known):,}" if known else "unknown"
-        if known and (past["missing"] or len(known) < len(parts)):
-            number += "+"  # at least
+        at_least = "+" if past["missing"] or len(known) < len(parts) else ""
+        number = f"{sum(known):,}{at_least}" if sum(known) or not at_least else "unknown"  # "at least 0" says nothing
         if query.days not in (None, ALL_DAYS):
             number += " today" if query.days == 1 else f" in {query.days} days"
         headers = {"Cache-Control": f"max-age={BADGE_SECONDS}", "Cross-Origin-Resource-Policy": "cross-origin"}
@@ -203,11 +203,11 @@ class Api:
         figures = Figures(self._now.servers, sample, kept, loggers, time.perf_counter() - started)
         return Response(exposition(figures), headers={"Content-Type": CONTENT_TYPE})
 
-    async def _kept_soon(self, find: Find, *arguments: Any) -> dict[str, Any] | None:
+    async def _kept_soon(self, find: Find, *arguments: Any, dear: bool = False) -> dict[str, Any] | None:
         """Return a document of past days, or None if the database cannot be read within SOON_SECONDS."""
         try:
             async with asyncio.timeout(SOON_SECONDS):
-                found: dict[str, Any] = json.loads(await self._archive.ask(find, *arguments, dear=False))
+                found: dict[str, Any] = json.loads(await self._archive.ask(find, *arguments, dear=dear))
                 return found
         except (FasthitsError, TimeoutError):
             return None
@@ -218,9 +218,10 @@ class Api:
 
     async def _kept(self, request: Request, find: Find, *arguments: Any, dear: bool = True) -> Response:
         """Answer with a document of past days; with 304 if the reader has it already."""
-        tag = f'W/"{self._archive.state()}"'
+        state = await self._archive.state()
+        tag = f'W/"{state}"'
         headers = {"ETag": tag}
-        if self._archive.state() and tag in request.headers.get("if-none-match", ""):
+        if state and tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         asking = self._archive.ask(find, *arguments, dear=dear)
         return Response(await _while_connected(request, asking), media_type="application/json", headers=headers)

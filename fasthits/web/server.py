@@ -62,7 +62,7 @@ def serve(options: Options, listening: socket.socket, say: Say) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             asyncio.get_running_loop().set_exception_handler(_complainer(say))
-            self.watching = asyncio.ensure_future(archive.watch())
+            self.watching = asyncio.ensure_future(archive.watch(say))
             await super().startup(sockets)
             listening.listen(BACKLOG)
 

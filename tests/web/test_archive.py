@@ -14,6 +14,7 @@ import pytest
 from fasthits.daily.past.documents import Days, history_document
 from fasthits.daily.past.history import History
 from fasthits.errors import TableError
+from fasthits.web import archive as archives
 from fasthits.web.archive import CHEAP_AT_ONCE, DEAR_AT_ONCE, KEPT_BYTES, Archive
 from tests.support.commands import fasthits, hit, write
 
@@ -123,7 +124,7 @@ def test_after_a_rollup_the_last_questions_are_answered_in_advance(kept: Path) -
 
     async def test() -> None:
         archive = Archive(kept)
-        watching = asyncio.create_task(archive.watch())
+        watching = asyncio.create_task(archive.watch(pytest.fail))
         await archive.ask(find)
         await happens(asked)
         await asyncio.to_thread(roll_up, kept.parent, 2)
@@ -151,7 +152,7 @@ def test_answers_are_kept_up_to_a_size(kept: Path) -> None:
 def test_a_missing_database_is_reported_to_each_client(tmp_path: Path) -> None:
     async def test() -> None:
         archive = Archive(tmp_path / "none.db")
-        assert archive.state() == ""
+        assert await archive.state() == ""
         for _ in range(2):
             with pytest.raises(TableError, match="no such database"):
                 await archive.ask(history_document, Days())
@@ -164,8 +165,33 @@ def test_a_pipe_in_place_of_the_database_blocks_no_question(tmp_path: Path) -> N
 
     async def test() -> None:
         archive = Archive(tmp_path / "hits.db")
-        assert archive.state() == ""
+        assert await archive.state() == ""
         with pytest.raises(TableError, match="no such database"):
             await archive.ask(history_document, Days())
+
+    run(test)
+
+
+def test_a_file_system_that_hangs_takes_one_thread_and_no_other_request_waits_for_it(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, answers, state_of = [], threading.Event(), archives.state_of
+
+    def hang(database: Path) -> str:
+        looks.append(database)
+        assert answers.wait(PATIENCE)
+        return state_of(database)
+
+    monkeypatch.setattr(archives, "state_of", hang)
+    monkeypatch.setattr(archives, "LOOK_SECONDS", 0.1)
+
+    async def test() -> None:
+        archive = Archive(kept)
+        questions = [archive.ask(history_document, Days(number)) for number in range(1, 4)]
+        for found in await asyncio.gather(*questions, return_exceptions=True):
+            assert str(found) == f"cannot read database: {kept} (the file system has not answered for 0.1 s)"
+        assert looks == [kept]
+        answers.set()
+        assert json.loads(await archive.ask(history_document, Days()))["total"] == 1
 
     run(test)

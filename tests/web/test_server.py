@@ -5,18 +5,23 @@ import json
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from fasthits.web.events import MAX_STREAMS
+from tests.support.postgres import Postgres
 from tests.support.processes import eventually, run_fasthits
-from tests.support.servers import closed_port
+from tests.support.servers import closed_port, public_directory
+from tests.support.targets import replace
 from tests.support.webserver import Served
+from tests.web.support import DAYS
 
 
 def test_it_starts_and_answers_without_memcached_and_database(place: Path) -> None:
@@ -79,6 +84,50 @@ def test_it_ends_soon_while_a_page_is_open(start: Callable[..., Served], number:
         assert list(events) is not None
     assert "Traceback" not in served.said
     assert served.said.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_soon_while_a_question_waits_for_a_locked_postgresql(
+    start: Callable[..., Served], number: signal.Signals
+) -> None:
+    with public_directory() as folder, Postgres(folder) as postgres:
+        replace(postgres.url(), {DAYS[0]: {b"/": 3}})
+        served = start("--database", postgres.url())
+        served.ask("/api/history")
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        with psycopg.connect(postgres.url()) as other, served.connection() as connection:
+            other.execute("LOCK TABLE hits IN ACCESS EXCLUSIVE MODE")
+            connection.request("GET", "/api/history?days=7")
+            eventually(lambda: other.execute(waiting).fetchone() != (0,))
+            assert served.end(number) in (0, -signal.SIGTERM)
+    assert "Traceback" not in served.said
+
+
+def test_a_database_that_is_not_there_yet_is_a_warning(start: Callable[..., Served], tmp_path: Path) -> None:
+    served = start("--database", str(tmp_path / "none.db"))
+    said = f"fasthits: warning: the page has no past days: no such database: {tmp_path}/none.db ("
+    eventually(lambda: said in served.said)
+    assert served.ask("/api/history").status == 503
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("CREATE TABLE notes(text)", "another program has made this SQLite file, with the table notes: {} (name"),
+        ("CREATE TABLE hits(text)", "cannot read database: {} (no such column: date; name another file)"),
+        (None, "cannot read database: {} (file is not a database; name another file)"),
+    ],
+)
+def test_a_file_of_another_program_is_an_error_at_the_start(tmp_path: Path, statement: str | None, said: str) -> None:
+    file = tmp_path / "other.db"
+    if statement:
+        with closing(sqlite3.connect(file)) as database:
+            database.execute(statement)
+    else:
+        file.write_text("no database, but longer than the head of a file of SQLite" * 10)
+    done = run_fasthits("serve", "--port", "0", "--database", str(file))
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert done.stderr.decode().startswith(f"fasthits: {said.format(file)}")
 
 
 def test_long_answers_are_packed_and_events_are_not(idle: Served) -> None:
