@@ -7,7 +7,9 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date
+from string import punctuation
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -94,6 +96,9 @@ class Api:
         sample = await self._now.sample()
         views = await self._now.views_of(query.path)
         reason = _WHY_UNKNOWN[query.path.startswith("#")] if views is None else None
+        if views == 0 and not query.path.isascii():
+            sent = quote(query.path, safe=punctuation)
+            reason = f"browsers send this path, and logs have it, as {sent}: encode its % as %25"
         answer = {"path": query.path, "day": str(sample.day), "time_zone": sample.at.tzname()}
         return JSONResponse({**answer, "views": views, "reason": reason})
 
@@ -172,11 +177,14 @@ class Api:
     async def badge(self, request: Request, query: Query) -> Response:
         """Answer with a picture of a path's views: today's views and the views of all kept days, or of the last
         days."""
+        assert query.path is not None
         now, past = await asyncio.gather(self._views_now(query), self._views_past(query))
         parts = [now] if query.days == 1 else [now, past["views"]]
         known = [views for views in parts if views is not None]
         at_least = "+" if past["missing"] or len(known) < len(parts) else ""
-        number = f"{sum(known):,}{at_least}" if sum(known) or not at_least else "unknown"  # "at least 0" says nothing
+        number = f"{sum(known):,}{at_least}"
+        if not sum(known) and (at_least or not query.path.isascii()):  # "at least 0" says nothing; see `today`
+            number = "unknown"
         if query.days not in (None, ALL_DAYS):
             number += " today" if query.days == 1 else f" in {query.days} days"
         headers = {"Cache-Control": f"max-age={BADGE_SECONDS}", "Cross-Origin-Resource-Policy": "cross-origin"}

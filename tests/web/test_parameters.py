@@ -47,7 +47,7 @@ def test_the_description_names_every_path_of_the_interface(idle: Served) -> None
         *("/badge.svg?path=/&label=", "/badge.svg?path=/&label=%00", "/badge.svg?path=/&label=" + "x" * 41),
         "/api/today?path=/" + "x" * 8192,
         *("/api/history?path=/%00", "/api/referrers?prefix=/a%00/", "/badge.svg?path=/%00", "/api/most-read?q=%00"),
-        "/api/history?host=a%00",
+        *("/api/history?host=a%00", "/api/today?path=/caf%E9", "/badge.svg?path=/caf%E9"),
     ],
 )
 def test_invalid_parameters_are_errors(idle: Served, target: str) -> None:

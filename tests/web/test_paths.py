@@ -45,6 +45,15 @@ def test_a_path_that_is_not_utf8_has_the_views_that_a_rollup_adds_up(served: Ser
     eventually(lambda: served.ask("/api/today?path=/caf%5Cxe9").json()["views"] == 4)
 
 
+def test_a_path_that_is_encoded_once_only_is_not_said_to_have_no_views(idle: Served) -> None:
+    """Browsers send /caf%C3%A9 for /café, so logs have it so."""
+    answer = idle.ask("/api/today?path=/caf%C3%A9").json()
+    assert (answer["views"], "as /caf%C3%A9" in answer["reason"]) == (0, True)
+    assert b"views: unknown" in idle.ask("/badge.svg?path=/caf%C3%A9").body
+    assert idle.ask("/api/today?path=/caf%25C3%25A9").json()["reason"] is None
+    assert b"views: 0" in idle.ask("/badge.svg?path=/caf%25C3%25A9").body
+
+
 def test_a_hash_whose_path_is_not_known_stays_unknown(idle: Served) -> None:
     answer = idle.ask(f"/api/today?path=%23{'0' * 64}").json()
     assert (answer["views"], answer["reason"]) == (None, "no counter of today has this hash")
