@@ -4,7 +4,7 @@ import io
 import logging
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import tzinfo
 from functools import cache
@@ -47,7 +47,7 @@ def _read_servers(value: Any) -> list[Server] | None:
     if value is None:
         return None
     files = TlsFiles(setting("TLS_CA"), setting("TLS_CERT"), setting("TLS_KEY"))
-    return check_servers([value] if isinstance(value, str) else value, files)
+    return check_servers(_several(value), files)
 
 
 def _read_file(value: Any) -> str | None:
@@ -70,10 +70,17 @@ def _read_database(value: Any) -> str | Path | None:
 
 
 def _read_patterns(value: Any) -> tuple[str, ...]:
-    patterns = tuple(map(_text, (value,) if isinstance(value, (str, Path)) else value))
+    patterns = tuple(map(_text, _several(value)))
     for pattern in patterns:
         has_date(pattern)
     return patterns
+
+
+def _several(value: Any) -> Iterable[Any]:
+    """Return the values in a list, or a single value."""
+    if isinstance(value, Mapping):  # such as an entry of CACHES: its keys are no servers
+        raise TypeError("a dict, not a list")
+    return [value] if isinstance(value, (str, Path)) else value
 
 
 def _text(pattern: Any) -> str:
@@ -183,6 +190,8 @@ def _first_environment() -> dict[str, str] | None:
 
 
 def _read_zone(value: Any) -> tzinfo:
+    if value == "":  # an environment variable that is not set; it would be UTC
+        raise ValueError("empty")
     if value is not None:
         return _zone(value)
     if doubt := zone_doubt():
