@@ -16,6 +16,7 @@ from django.core.cache.backends.memcached import BaseMemcachedCache
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from fasthits.daily.days import ONE_DAY
 from fasthits.django.addresses import path_of
 from fasthits.django.conf import machine_zone, setting
 from fasthits.errors import FasthitsError, UsageError
@@ -54,8 +55,8 @@ UNKNOWN = Unknown(0)
 """Today's number while memcached does not answer, where each host is counted separately, and with ``FASTHITS = {"LIVE":
 False}``."""
 
-HOSTS_SECONDS = 60.0
-"""The time from one look at whether each host is counted separately to the next."""
+FIGURES_SECONDS = 60.0
+"""The time from one look at the figures of the loggers to the next."""
 
 
 def today() -> date:
@@ -100,44 +101,56 @@ def read_today(paths: Collection[bytes]) -> dict[bytes, int]:
             return dict.fromkeys(paths, UNKNOWN)
         day, prefix = today(), setting("PREFIX")
         keys = {path: hit_key(day, path, prefix) for path in paths}
-        hosts = _hosts()
-        figures = hosts.keys(day, prefix)
+        loggers = _loggers()
+        figures = loggers.keys(day, prefix)
         found = _reader().read([*keys.values(), *figures])
-        hosts.learn([found.get(key, 0) for key in figures])
-        views = {path: found.get(key, UNKNOWN) for path, key in keys.items()}
-        return hosts.judged(views) if hosts.is_apart else views
+        loggers.learn([found[key] for key in figures if key in found])
+        return loggers.judged({path: found.get(key, UNKNOWN) for path, key in keys.items()})
     except Exception as error:  # a wrong setting, which the check names
         warn_once("settings", error)
         return dict.fromkeys(paths, UNKNOWN)
 
 
-class _Hosts:
-    """Whether the loggers count each host separately. Then no path of an object has a counter."""
+class _Loggers:
+    """Whether 0 is the number of a path without a counter.
+
+    If the loggers count each host separately, no path of an object has a counter. And if no logger has counted under
+    this prefix, the prefix may be wrong: whoever looks at a page is a hit, so otherwise that does not last.
+    """
 
     def __init__(self) -> None:
-        self.is_apart = False
+        self._is_apart = self._are_silent = False
         self._ask_at = float("-inf")
 
     def keys(self, day: date, prefix: str) -> list[str]:
-        """Return the keys of the figures that tell; none if they have been asked for in the last HOSTS_SECONDS."""
+        """Return the keys of the figures that tell; none if they have been asked for in the last FIGURES_SECONDS."""
         if time.monotonic() < self._ask_at:
             return []
-        return [hit_key(day, figure_path(name), prefix) for name in ("hits", "by host")]
+        asked = ((day, "hits"), (day, "by host"), (day - ONE_DAY, "hits"))
+        return [hit_key(each, figure_path(name), prefix) for each, name in asked]
 
     def learn(self, figures: list[int]) -> None:
-        """Take the values of these figures. Without hits, such as at midnight, it is as before."""
-        hits, by_host = figures or (0, 0)
+        """Take the values of these figures. If some are unknown, and at midnight, it is as before."""
+        if len(figures) < 3:
+            return
+        hits, by_host, hits_yesterday = figures
+        self._are_silent = not (hits or hits_yesterday)
         if hits:
-            self._ask_at = time.monotonic() + HOSTS_SECONDS
-            self.is_apart = is_by_host({"hits": hits, "by host": by_host})
+            self._ask_at = time.monotonic() + FIGURES_SECONDS
+            self._is_apart = is_by_host({"hits": hits, "by host": by_host})
 
     def judged(self, views: dict[bytes, int]) -> dict[bytes, int]:
         """Return *views* with UNKNOWN for paths that have no counter because they lack their host."""
-        lacking = [path for path, number in views.items() if number == 0]
-        if lacking:
+        lacking = [path for path, number in views.items() if number == 0 and number is not UNKNOWN]
+        if lacking and self._is_apart:
             hint = "URLs of objects have no host: let a logger with another --prefix count this site without --by-host"
             warn_once("hosts", UsageError("each host is counted separately", lacking[0].decode("ascii"), hint))
-        return views | dict.fromkeys(lacking, UNKNOWN)
+            return views | dict.fromkeys(lacking, UNKNOWN)
+        if lacking and self._are_silent:
+            failed = "no logger has counted a hit today or yesterday under the prefix"
+            hint = "fasthits doctor --django-settings MODULE compares it with that of the logger"
+            warn_once("loggers", UsageError(failed, setting("PREFIX"), hint), "0 is shown")
+        return views
 
 
 def counter_servers() -> list[Server]:
@@ -164,14 +177,14 @@ def _servers_of(options: dict[str, Any]) -> list[Server]:
     return [Server(name, tls) for name in check_servers([location] if isinstance(location, str) else location)]
 
 
-def warn_once(subject: object, error: Exception) -> None:
-    """Log why a number is unknown, once for each subject and kind of error in the life of the process."""
+def warn_once(subject: object, error: Exception, shown: str = "no number is shown") -> None:
+    """Log why a number is unknown or in doubt, once for each subject and kind of error in the life of the process."""
     # By its text, too: one wrong setting may have several subjects.
     known: set[tuple[object, type] | str] = {(subject, type(error)), str(error)}
     if not known & _warned:
         _warned.update(known)
         name = "" if isinstance(error, FasthitsError) else f"{type(error).__name__}: "
-        log.warning("no number is shown: %s%s", name, error)
+        log.warning("%s: %s%s", shown, name, error)
 
 
 _warned: set[tuple[object, type] | str] = set()
@@ -191,8 +204,8 @@ def _reader() -> QuickReader:
 
 
 @cache
-def _hosts() -> _Hosts:
-    return _Hosts()
+def _loggers() -> _Loggers:
+    return _Loggers()
 
 
 def forget(**_: Any) -> None:
@@ -200,7 +213,7 @@ def forget(**_: Any) -> None:
     if _reader.cache_info().currsize:
         _reader().close()
     _reader.cache_clear()
-    _hosts.cache_clear()
+    _loggers.cache_clear()
     _warned.clear()
 
 

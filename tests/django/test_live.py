@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,6 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import reverse_lazy
 
+from fasthits.daily.days import ONE_DAY
 from fasthits.django import live
 from fasthits.django.addresses import path_of, sign
 from fasthits.django.live import with_hits_today
@@ -129,7 +131,7 @@ def test_where_each_host_is_counted_separately_the_number_is_unknown(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live, "HOSTS_SECONDS", 0.0)
+    monkeypatch.setattr(live, "FIGURES_SECONDS", 0.0)
     line = b"www.example.org:80 " + access_lines(["/press/a/"], live.today())
     assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line).returncode == 0
     assert [release.hits_today for _ in range(3)] == [live.UNKNOWN] * 3
@@ -155,14 +157,37 @@ def test_whether_each_host_is_counted_separately_is_asked_until_a_logger_tells(
     assert release.hits_today is live.UNKNOWN
 
 
-def test_whether_each_host_is_counted_separately_is_asked_once_a_minute(
+def test_that_no_logger_has_counted_is_told_once(
+    count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a PREFIX that is not the logger's."""
+    assert [repr(release.hits_today) for _ in range(3)] == ["0"] * 3
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "0 is shown: no logger has counted a hit today or yesterday under the prefix: :1: (fasthits doctor "
+        "--django-settings MODULE compares it with that of the logger)"
+    )
+
+
+def test_after_midnight_the_hits_of_yesterday_tell_that_a_logger_runs(
+    count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
+) -> None:
+    count_today(["/press/b/"])
+    day = live.today()
+    for later in (1, 2):
+        with patch.object(live, "today", lambda later=later: day + later * ONE_DAY):
+            assert repr(release.hits_today) == "0"
+        assert len(caplog.records) == later - 1
+
+
+def test_the_figures_of_the_loggers_are_asked_once_a_minute(
     memcached: Memcached, count_today: CountToday, release: PressRelease
 ) -> None:
     count_today(["/press/b/"])
     before = reads(memcached)
     for _ in range(10):
         live.hits_today(release.get_absolute_url())
-    assert reads(memcached) == before + 10 + 2
+    assert reads(memcached) == before + 10 + 3
 
 
 @pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
@@ -186,6 +211,7 @@ def test_only_one_page_waits_for_a_hanging_memcached_with_any_settings_of_the_ca
         override_settings(CACHES=cache_of(backend, wire.spec, KEY_FUNCTION=lambda *_: "x"), FASTHITS=ZONE),
     ):
         assert release.hits_today == 0
+        caplog.clear()
         memcached.pause()
         try:
             assert {render("{% hits_today obj %}", release) for _ in range(20)} == {""}
