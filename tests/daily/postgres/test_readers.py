@@ -112,12 +112,12 @@ def test_the_command_line_and_the_web_server_read_the_database(url: str) -> None
 
     async def ask_archive() -> tuple[bytes, str]:
         archive = Archive(url)
-        watching = asyncio.ensure_future(archive.watch())
+        watching = asyncio.ensure_future(archive.watch(pytest.fail))
         answer = await archive.ask(history_document, Days())
-        while not archive.state():
+        while not await archive.state():
             await asyncio.sleep(0.01)
         watching.cancel()
-        return answer, archive.state()
+        return answer, await archive.state()
 
     answer, state = asyncio.run(ask_archive())
     assert json.loads(answer)["total"] == 3
