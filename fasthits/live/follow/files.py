@@ -185,10 +185,22 @@ class Files:
     def _truncated(self, tail: Tail) -> None:
         """Go on at the beginning of a truncated file, and with its copy."""
         position = tail.position()
+        if tail.begins_like(position):
+            self._go_on_at_the_end(tail, position)
+            return
         tail.start_again()
         if not self._take_copy(position):
             text = f"{tail.path} was truncated and has no copy in its folder: lines not read before are lost"
             self._report(f"truncated {tail.path}", text)
+
+    def _go_on_at_the_end(self, tail: Tail, position: Position) -> None:
+        """Go on at the end of a file that has lost lines which were counted, but still begins in the same way: after a
+        power failure the disk may lack the last lines, while the state and memcached know of them."""
+        size = tail.size
+        tail.move_to(size)
+        lost = f"{position.path} has lost the {position.offset - size:,} bytes behind byte {size:,}, which were counted"
+        hint = "after a power failure? fasthits warm repairs the counters"
+        self._report(f"truncated {position.path}", f"{lost}: counting goes on at its end ({hint})")
 
     def drop(self, tail: Tail) -> None:
         """Close a file."""
@@ -228,7 +240,7 @@ class Files:
                 self._report(f"packed {path}", text)
             return None
         del self._starts[_id(found)]
-        tail = Tail(path, fd, start)
+        tail = Tail(path, fd, start if start <= found.st_size else 0)  # another file may have got the inode
         self.tails[tail.file] = tail
         return tail
 
@@ -259,9 +271,9 @@ class Files:
             found = _status(path)
             if not found or _id(found) != position.file or not (tail := self._open(path, found, 0)):
                 continue
-            if found.st_size >= position.offset and tail.begins_like(position):
+            if tail.begins_like(position):
                 tail.path = position.path
-                tail.move_to(position.offset)
+                self._move_to(tail, position)
                 return tail
             if path == position.path:  # it was truncated, or another file got the inode of a deleted file
                 tail.start_again()
@@ -272,7 +284,8 @@ class Files:
     def _take_copy(self, position: Position) -> Tail | None:
         """Read the rest of a file from a copy in its folder, if there is one."""
         for path in rotations(position.path):
-            if tail := self._take_same(position, path):
+            found = _status(path)
+            if found and found.st_size >= position.offset and (tail := self._take_same(position, path)):
                 tail.rotated = True
                 return tail
         return None
@@ -280,15 +293,22 @@ class Files:
     def _take_same(self, position: Position, path: str) -> Tail | None:
         """Go on at *position* in another file, if it begins in the same way."""
         found = _status(path)
-        if not position.head or not found or found.st_size < position.offset or _id(found) in self.tails:
+        if not position.head or not found or _id(found) in self.tails:
             return None
         if tail := self._open(path, found, 0):
             if tail.begins_like(position):
                 tail.path, tail.origin = position.path, position.file
-                tail.move_to(position.offset)
+                self._move_to(tail, position)
                 return tail
             self.drop(tail)
         return None
+
+    def _move_to(self, tail: Tail, position: Position) -> None:
+        """Go on at *position* in a file that begins in the same way, or at its end if the file is shorter."""
+        if tail.size < position.offset:
+            self._go_on_at_the_end(tail, position)
+        else:
+            tail.move_to(position.offset)
 
     def _take_up(self, name: str, path: str, found: os.stat_result, positions: Positions) -> None:
         """Read a new rotated file, unless it begins like a file that was read, because then it is a copy."""

@@ -417,6 +417,28 @@ def test_a_log_that_was_replaced_by_its_copy_goes_on(log: Path, restarts: bool) 
     assert (following.lines(), following.said) == (["four"], [])
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_log_that_has_lost_its_end_goes_on_there(log: Path, restarts: bool, replaced: bool) -> None:
+    """After a power failure a disk may lack lines that were counted; an older backup lacks them, too."""
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    if replaced:
+        replace_by_copy(log)
+    os.truncate(log, 9000 + 5)
+    if restarts:
+        following = following.again(log)
+    assert following.lines() == []
+    append(log, "new\n")
+    assert following.lines() == ["new"]
+    if restarts or not replaced:
+        (said,) = following.said
+        assert said.startswith(f"{log} has lost the 995 bytes behind byte 9,005, which were counted: counting goes on")
+
+
 def test_lines_of_a_replaced_log_that_were_not_read_before_count_once(log: Path) -> None:
     log.touch()
     following = Following(log)
