@@ -76,8 +76,10 @@ class Files:
                 self._searched.add(pattern)
         self._paths |= current.keys()
         here = set(current.values())
-        for file, tail in self.tails.items():
+        for file, tail in list(self.tails.items()):
             tail.rotated = file not in here
+            with suppress(OSError):  # `read` reports it
+                self._notice_truncation(tail)
         self._starts = {file: start for file, start in self._starts.items() if file in here}
         self._note_rotated()
 
@@ -171,8 +173,7 @@ class Files:
     def read(self, tail: Tail) -> bytes:
         """Return the next whole lines of a file, empty if there are none; close the file if it is over."""
         try:
-            if tail.is_truncated():
-                self._truncated(tail)
+            self._notice_truncation(tail)
             lines = tail.read()
             if not lines and tail.is_over():
                 lines = tail.last_line()
@@ -182,8 +183,14 @@ class Files:
             return b""
         return lines
 
-    def _truncated(self, tail: Tail) -> None:
-        """Go on at the beginning of a truncated file, and with its copy."""
+    def _notice_truncation(self, tail: Tail) -> None:
+        """Go on at the beginning of a truncated file, and with its copy.
+
+        `look` calls this, too: while there is no room for lines, nothing is read, and the next copy would not be known.
+        """
+        if not tail.is_truncated():
+            tail.learn_head()
+            return
         position = tail.position()
         if tail.begins_like(position):
             self._go_on_at_the_end(tail, position)

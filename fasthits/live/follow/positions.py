@@ -17,7 +17,7 @@ from fasthits.errors import StateError, UsageError
 
 DEFAULT_STATE = "/var/lib/fasthits/follow.state"
 HEAD_BYTES = 1024
-"""The fingerprint of a file covers the first bytes that have been read, up to this number."""
+"""The fingerprint of a file covers its first bytes, up to this number."""
 STATE_FORMAT = 1
 START_OVER = "delete it: counting then starts at the end of the files"
 

@@ -36,7 +36,7 @@ class Tail:
         self._head = b""
         self._columns = self._find_columns()
         self._grew_at = time.monotonic()
-        self._learn_head()
+        self.learn_head()
 
     @property
     def size(self) -> int:
@@ -62,7 +62,7 @@ class Tail:
         self.offset = offset
         self._head = b""
         self._columns = self._find_columns()
-        self._learn_head()
+        self.learn_head()
 
     def is_truncated(self) -> bool:
         """Tell whether the file is no longer the file read so far."""
@@ -76,6 +76,13 @@ class Tail:
             self.offset = 0
         self._head = self._columns = b""
         self.origin = NO_FILE
+
+    def learn_head(self) -> None:
+        """Read the first bytes of the file, by which it is known, as far as they are there."""
+        if len(self._head) < HEAD_BYTES:
+            head = os.pread(self._fd, HEAD_BYTES, 0)
+            if head.startswith(self._head):  # otherwise it was truncated just now
+                self._head = head
 
     def read(self) -> bytes:
         """Return the next whole lines; empty if there are none. Raises OSError.
@@ -92,7 +99,7 @@ class Tail:
             return b""
         self.offset += end
         self._grew_at = time.monotonic()
-        self._learn_head()
+        self.learn_head()
         return self._whole(block[:end])
 
     def lines_before(self) -> bytes:
@@ -115,10 +122,6 @@ class Tail:
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)
-
-    def _learn_head(self) -> None:
-        if len(self._head) < min(self.offset, HEAD_BYTES):
-            self._head = os.pread(self._fd, min(self.offset, HEAD_BYTES), 0)
 
     def _whole(self, lines: bytes) -> bytes:
         """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""

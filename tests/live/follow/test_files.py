@@ -159,6 +159,20 @@ def test_after_truncation_the_rest_is_read_from_the_copy(log: Path) -> None:
     assert following.said == []
 
 
+def test_copies_that_are_made_while_there_is_no_room_for_lines_are_read_later(log: Path) -> None:
+    """Then the follower looks at the files, but reads nothing."""
+    log.touch()
+    following = Following(log)
+    for number in (3, 2, 1):
+        append(log, f"before copy {number}\n")
+        following.files.look()
+        copytruncate(log, log.with_name(f"access.log.{number}"))
+        following.files.look()
+    append(log, "last\n")
+    assert following.lines() == ["before copy 1", "before copy 2", "before copy 3", "last"]
+    assert following.said == []
+
+
 def test_a_truncated_file_that_is_longer_than_before_is_noticed(log: Path) -> None:
     log.touch()
     following = Following(log)
