@@ -25,7 +25,7 @@ from pymemcache.serde import pickle_serde
 from fasthits.errors import MemcachedError
 from fasthits.live.connections import WHOLE_SECONDS, Channel, Connector, Conversation, prove, reach, reason_of
 from fasthits.live.keys import hit_key
-from fasthits.live.replies import COUNTED, CREATED, Answer, Outcome, Replies
+from fasthits.live.replies import CREATED, Answer, Outcome, Replies
 from fasthits.live.servers import Server
 
 LOCK_SECONDS = 600
@@ -211,7 +211,7 @@ class KnownCounters:
             self._keys.update(
                 key
                 for key, answer in zip(keys, answers, strict=False)
-                if (answer is COUNTED or answer is CREATED) and key.startswith(today)
+                if answer.outcome is Outcome.COUNTED and key.startswith(today)
             )
         return ""
 
@@ -270,7 +270,7 @@ class CounterStore:
         if gone := self._known.look([key for key, _ in keyed], answers, name):
             delivery.problems["gone"] = gone
         for (key, row), answer in zip(keyed, answers, strict=False):
-            if answer is COUNTED or answer is CREATED:
+            if answer.outcome is Outcome.COUNTED:
                 delivery.delivered += row[2]
             elif answer.outcome is Outcome.NOT_COUNTED:
                 delivery.returned.append(row)
@@ -324,6 +324,13 @@ class _Pipeline:
             return False
         if time.monotonic() < self._answered_at + IDLE_SECONDS:
             return True
+        return self._is_in_step(channel)
+
+    def _is_in_step(self, channel: Channel) -> bool:
+        """Ask a further question, to see whether each answer so far was to its request.
+
+        Otherwise a NOT_FOUND may be about other hits, and those that were counted would be sent again.
+        """
         try:
             prove(channel, self.server)
         except MemcachedError:
@@ -373,10 +380,15 @@ class _Pipeline:
                 break
             if not replies.in_step:
                 break
-        if len(answers) >= begun and replies.left(begun):  # a NOT_FOUND may reply to another command
+        if len(answers) >= begun and replies.left(begun):
+            answers = [Answer(Outcome.UNKNOWN, "more replies than commands")] * begun
+            replies.trusted = False
+        elif any(each.outcome is Outcome.NOT_COUNTED for each in answers) and (
+            len(answers) < begun or not self._is_in_step(channel)
+        ):
             answers = [
                 Answer(Outcome.UNKNOWN, text) if outcome is Outcome.NOT_COUNTED else Answer(outcome, text)
-                for outcome, text in answers[:begun]
+                for outcome, text in answers
             ]
             replies.trusted = False
         if replies.trusted and len(answers) == begun:

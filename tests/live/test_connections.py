@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
@@ -285,6 +286,41 @@ def test_hits_in_a_piece_that_is_not_answered_in_time_are_in_doubt(monkeypatch: 
     assert delivery.in_doubt + len(delivery.returned) == 1000
     assert 0 < delivery.in_doubt < 1000
     assert delivery.problems == {"lost": f"memcached has not answered for 0.1 s: {silent.spec}"}
+
+
+@pytest.mark.parametrize("change", ["surplus", "late surplus", "missing", "none"])
+def test_hits_are_not_sent_again_unless_each_command_has_its_answer(
+    monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """With an answer too many or too few, NOT_FOUND may be about other hits, which were counted."""
+    monkeypatch.setattr(memcached_module, "WHOLE_SECONDS", 0.1)
+    counted = Counter[bytes]()
+    full = hit_key(DAY, b"/2").encode()
+
+    def treat(client: socket.socket) -> None:
+        for line in client.makefile("rb"):
+            name, *words = line.split()
+            if name == b"version":
+                client.sendall(b"VERSION 1.6.18\r\n")
+            elif name == b"incr" and words[1] == b"0":
+                client.sendall(b"NOT_FOUND\r\n")
+            elif name == b"incr":
+                counted[words[0]] += int(words[1]) * (words[0] != full)
+                answer = b"NOT_FOUND" if words[0] == full else b"%d" % counted[words[0]]
+                is_first = words[0].endswith(b"/0")
+                times = 0 if is_first and change == "missing" else 2 if is_first and change == "surplus" else 1
+                client.sendall(b"STORED\r\n%b\r\n" % answer * times)
+                if change == "late surplus" and words[0].endswith(b"/3"):
+                    time.sleep(0.1)
+                    client.sendall(b"STORED\r\n1\r\n")
+
+    with Stranger(treat) as odd:
+        delivery = add_views([(DAY, f"/{number}", 1) for number in range(4)], odd.spec)
+    assert counted.total() == 3
+    assert sum(views for _, _, views in delivery.returned) == (1 if change == "none" else 0)
+    assert delivery.delivered + delivery.in_doubt == (3 if change == "none" else 4)
+    assert bool(delivery.in_doubt) == (change != "none")
+    assert ("doubt" in delivery.problems) == (change != "none")
 
 
 @pytest.mark.parametrize("command", ["today /", "check --settle 0"])

@@ -32,7 +32,7 @@ from fasthits.live.connections import RETRY_SECONDS, Abandoned, Channel, Connect
 from fasthits.live.follow.positions import Mark
 from fasthits.live.keys import place_key
 from fasthits.live.memcached import INTEGER_FLAG, KnownCounters
-from fasthits.live.replies import COUNTED, CREATED, OUT_OF_MEMORY, REPLY_BYTES, Answer, Replies
+from fasthits.live.replies import OUT_OF_MEMORY, REPLY_BYTES, Answer, Replies
 from fasthits.live.replies import Outcome as Meaning
 from fasthits.live.servers import Server
 
@@ -243,7 +243,7 @@ class Carrier(threading.Thread):
             self._report(f"gone {self.server}", gone)
         ready, refused = [], 0
         for (key, views), answer in zip(part, replies.answers, strict=True):
-            if answer is COUNTED or answer is CREATED:
+            if answer.outcome is Meaning.COUNTED:
                 ready.append((key, views))
             elif answer.outcome is Meaning.NOT_COUNTED:
                 text = f"memcached has no room for new counters: {self.server} ({answer.text})"
