@@ -264,6 +264,20 @@ class Files:
                     self._held[position.file] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                     break
 
+    def contradict(self, positions: Positions) -> bool:
+        """Tell whether a file here is not the one that was read up to one of *positions*, although it begins like it:
+        the positions are those of another machine, made from the same image."""
+        for position in positions:
+            for path in _places(position):
+                with suppress(OSError):
+                    tail = Tail(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), 0)
+                    try:
+                        if tail.contradicts(position):
+                            return True
+                    finally:
+                        tail.close()
+        return False
+
     def _let_go(self) -> None:
         for fd in self._held.values():
             os.close(fd)

@@ -188,6 +188,9 @@ class Follower:
             raise Abandoned
         found, self._doubted = self._deliveries.recover(marks, self._began_at)
         self._recovering = False
+        for server, mark in found.items():
+            if mark != marks[server] and self._files.contradict(mark.positions):
+                raise self._outrun_by(server)
         if self._doubted:
             hits = f"{self._doubted:,} hits in doubt are not counted again"
             self._say(f"the follower was killed while memcached was counting, or unreachable: {hits}")
@@ -348,8 +351,11 @@ class Follower:
         Its mark is no place to go on from: an old state file does not know which files were rotated since.
         """
         self._end()
+        raise self._outrun_by(server)
+
+    def _outrun_by(self, server: str) -> StateError:
         hint = f"an old copy, or in use elsewhere, too? {START_OVER}; fasthits warm counts the lines before"
-        raise StateError(f"{server} has counted further than the state file says", self._state_file.path, hint)
+        return StateError(f"{server} has counted further than the state file says", self._state_file.path, hint)
 
     # Figures
 

@@ -18,6 +18,8 @@ from fasthits.errors import StateError, UsageError
 DEFAULT_STATE = "/var/lib/fasthits/follow.state"
 HEAD_BYTES = 1024
 """The fingerprint of a file covers its first bytes, up to this number."""
+LAST_BYTES = 256
+"""As many bytes before a position tell two logs apart: they hold a client and a time."""
 STATE_FORMAT = 1
 START_OVER = "delete it: counting then starts at the end of the files"
 
@@ -36,6 +38,8 @@ class Position(NamedTuple):
     head: int
     """The number of bytes in the fingerprint."""
     fingerprint: str
+    last: str
+    """The fingerprint of the last bytes before *offset*."""
 
     @property
     def file(self) -> FileId:
@@ -69,7 +73,7 @@ class Mark(NamedTuple):
 
 
 def _position(values: object) -> Position:
-    kinds = [str, int, int, int, int, str]
+    kinds = [str, int, int, int, int, str, str]
     if not isinstance(values, list) or [type(value) for value in values] != kinds or min(values[1:5]) < 0:
         raise ValueError
     return Position(*values)

@@ -4,7 +4,7 @@ import os
 import time
 
 from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS
-from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, fingerprint
+from fasthits.live.follow.positions import HEAD_BYTES, LAST_BYTES, FileId, Position, fingerprint
 
 BLOCK_BYTES = 1 << 14
 LONGEST_LINE_BYTES = 1 << 20
@@ -34,6 +34,7 @@ class Tail:
         """Whether it was renamed or deleted."""
         self._fd = fd
         self._head = b""
+        self._last = self._find_last(offset)
         self._columns = self._find_columns()
         self._grew_at = time.monotonic()
         self.learn_head()
@@ -50,17 +51,25 @@ class Tail:
 
     def position(self) -> Position:
         """Return the position up to which the file has been read."""
-        return Position(self.path, *self.file, self.offset, len(self._head), fingerprint(self._head))
+        head, last = fingerprint(self._head), fingerprint(self._last)
+        return Position(self.path, *self.file, self.offset, len(self._head), head, last)
 
     def begins_like(self, position: Position) -> bool:
         """Tell whether the file begins like the file of *position*."""
         head = os.pread(self._fd, position.head, 0)
         return len(head) == position.head and fingerprint(head) == position.fingerprint
 
+    def contradicts(self, position: Position) -> bool:
+        """Tell whether the file begins like the file of *position*, but has other bytes just before its offset."""
+        if self.size < position.offset or not self.begins_like(position):
+            return False
+        return fingerprint(self._find_last(position.offset)) != position.last
+
     def move_to(self, offset: int) -> None:
         """Go on from *offset*, where a line begins."""
         self.offset = offset
         self._head = b""
+        self._last = self._find_last(offset)
         self._columns = self._find_columns()
         self.learn_head()
 
@@ -74,7 +83,7 @@ class Tail:
             self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
         except OSError:
             self.offset = 0
-        self._head = self._columns = b""
+        self._head = self._last = self._columns = b""
         self.origin = NO_FILE
 
     def learn_head(self) -> None:
@@ -98,6 +107,7 @@ class Tail:
         if not end:
             return b""
         self.offset += end
+        self._last = (self._last + block[:end])[-LAST_BYTES:]  # later the file may be truncated
         self._grew_at = time.monotonic()
         self.learn_head()
         return self._whole(block[:end])
@@ -122,6 +132,9 @@ class Tail:
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)
+
+    def _find_last(self, offset: int) -> bytes:
+        return os.pread(self._fd, min(offset, LAST_BYTES), max(0, offset - LAST_BYTES))
 
     def _whole(self, lines: bytes) -> bytes:
         """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""

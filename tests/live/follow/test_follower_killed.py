@@ -1,5 +1,6 @@
 """`fasthits log --follow` is killed or ended and started again: each line counts once."""
 
+import os
 import random
 import signal
 import time
@@ -175,6 +176,39 @@ def test_an_old_copy_of_the_state_file_is_refused_and_nothing_counts_twice(
         with log.open("ab") as file:
             file.write(access_line("/b"))
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
+
+
+def test_a_copy_of_the_machine_does_not_go_on_at_the_place_of_the_other_machine(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    """A machine made from an image of a running web server has the same files and state, and the same memcached."""
+    log = logs / "access.log"
+    log.touch()
+    with follow(place, memcached, log, first=QUICK) as follower:
+        image = follower.state.read_bytes()
+        log.write_bytes(access_line("/a") * 30)
+        expect_all(memcached, follower, lambda: Counter({"/a": 30}))
+        eventually(lambda: follower.state.read_bytes() != image, what="it has saved its state")
+        image, size = follower.state.read_bytes(), log.stat().st_size
+        with log.open("ab") as file:
+            file.write(access_line("/of-the-original") * 3)
+        expect_all(memcached, follower, lambda: Counter({"/a": 30, "/of-the-original": 3}))
+        follower.kill()
+        os.truncate(log, size)
+        with log.open("ab") as file:
+            file.write(access_line("/copy") * 50)
+        follower.state.write_bytes(image)
+        follower.launch()
+        assert follower.wait() == 1
+        told = (
+            f"{memcached.spec} has counted further than the state file says: {follower.state} (an old copy, or in use"
+        )
+        assert told in follower.stderr
+        follower.state.unlink()
+        follower.start()
+        with log.open("ab") as file:
+            file.write(access_line("/new"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 30, "/of-the-original": 3, "/new": 1}))
 
 
 def test_after_a_proper_end_it_goes_on_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:

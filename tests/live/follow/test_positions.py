@@ -21,7 +21,7 @@ from fasthits.live.follow.positions import (
     state_path,
 )
 
-POSITION = Position("/var/log/nginx/access.log", 64768, 4711, 815, 20, fingerprint(b"x" * 20))
+POSITION = Position("/var/log/nginx/access.log", 64768, 4711, 815, 20, fingerprint(b"x" * 20), fingerprint(b"y"))
 STATE = State("c0ffee", ["/var/log/nginx/*.log"], {"a:1": Mark(7, (POSITION,)), "b:2": Mark(3, ())}, {(1, 2): 3}, True)
 
 
@@ -74,8 +74,8 @@ def test_a_file_that_is_cut_short_anywhere_is_damaged(path: Path) -> None:
         {"patterns": [1]},
         {"known": [[1, 2]]},
         {"marks": [[7, [["/a", 1, 2, 3, 4]]]]},
-        {"marks": [[7, [["/a", 1, 2, "3", 4, "5"]]]]},
-        {"marks": [[7, [["/a", 1, 2, -3, 4, "5"]]]]},
+        {"marks": [[7, [["/a", 1, 2, "3", 4, "5", "6"]]]]},
+        {"marks": [[7, [["/a", 1, 2, -3, 4, "5", "6"]]]]},
         {"marks": [["7", []]]},
         {"marks": None},
     ],
