@@ -1,6 +1,6 @@
 """``fasthits today``: the live counters of some paths."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated
 
@@ -34,7 +34,8 @@ def today(
         fasthits today / /blog/ --date yesterday
 
     A - in place of the views means unknown: no logger counted on that day, or the day's counters have expired. They
-    begin to expire two hours after midnight. `fasthits history` has the past days.
+    begin to expire two hours after midnight. `fasthits history` has the past days. If a logger has lost hits today, or
+    has warned of something else, a line on standard error says so.
     """
     from fasthits.live.counters import NEEDS_HOST, path_without_host, read_paths
     from fasthits.live.statistics import is_by_host, read_figures
@@ -50,6 +51,8 @@ def today(
     for path in paths:
         number = views[path]
         echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(as_kept(path))}")
+    for warning in _warnings(servers, prefix) if wanted == date.today() else ():
+        say(warning)
     if unknown:
         raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
     lacks_host = path_without_host(views) is not None and is_by_host(figures)
@@ -63,6 +66,17 @@ def today(
             say(f"no counter: {path} (a query counts only if the loggers run with --keep-query)")
         elif path.startswith("//") and (host := part_host(path)[0]) != host.lower():
             say(f"no counter: {path} (hosts are counted in lower case: {host.lower()})")
+
+
+def _warnings(servers: Sequence[str], prefix: str) -> list[str]:
+    """Return the loggers' losses and warnings of today, each in a line."""
+    from fasthits.live.causes import warnings_of
+    from fasthits.live.statistics import read_figures
+
+    try:
+        return list(map(str, warnings_of(read_figures(servers, prefix))))
+    except MemcachedError as error:  # another server than that of the paths
+        return [f"warnings of loggers are unknown: {error}"]
 
 
 def _why_unknown(day: date, figures: Mapping[str, int]) -> str:

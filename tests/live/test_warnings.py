@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from fasthits.live.causes import CAUSES, LOSSES, OTHER, warnings_of
+from fasthits.live.keys import hit_key
+from fasthits.live.memcached import router
+from fasthits.live.servers import Server
 from fasthits.live.statistics import FIGURES
 from tests.live.test_statistics import OFTEN
 from tests.support.logger import Logger, access_line
 from tests.support.processes import eventually, run_fasthits
-from tests.support.servers import Memcached
+from tests.support.servers import Memcached, closed_port
 from tests.support.webserver import Served
 
 StartLogger = Callable[..., Logger]
@@ -54,6 +58,26 @@ def test_top_prints_them(warned: Memcached) -> None:
     assert done.stderr.decode().splitlines() == [f"fasthits: {text}" for text in TOLD]
     done = run_fasthits("top", "--json", "--memcached", warned.spec)
     assert json.loads(done.stdout)["warnings"] == TOLD
+
+
+def test_today_prints_them_beside_the_numbers(warned: Memcached) -> None:
+    """A script that reads only the number would never learn that it is too low."""
+    done = run_fasthits("today", "/b", "--memcached", warned.spec)
+    assert (done.returncode, done.stdout) == (0, b"0\t/b\n")
+    assert done.stderr.decode().splitlines() == [f"fasthits: {text}" for text in TOLD]
+
+
+def test_today_prints_its_numbers_if_the_warnings_are_on_a_server_that_is_down(memcached: Memcached) -> None:
+    servers = [memcached.spec, f"127.0.0.1:{closed_port()}"]
+    _, server_of = router(list(map(Server, servers)))
+    keys = {path: hit_key(date.today(), path.encode()) for path in map("/{}".format, range(30))}
+    path = next(path for path, key in keys.items() if server_of(key) == memcached.spec)
+    client = memcached.client()
+    client.set(keys[path], b"5", noreply=False)
+    client.close()
+    done = run_fasthits("today", path, "--memcached", ",".join(servers))
+    assert (done.returncode, done.stdout) == (0, f"5\t{path}\n".encode())
+    assert done.stderr.startswith(b"fasthits: warnings of loggers are unknown: cannot reach memcached: ")
 
 
 def test_the_web_server_answers_with_them(warned: Memcached, place: Path) -> None:
