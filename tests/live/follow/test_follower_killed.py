@@ -117,8 +117,8 @@ def test_after_a_kill_during_a_delivery_hits_in_doubt_are_reported(
     """A sudden end may leave one mark without the other in memcached: only a part of the delivery has arrived."""
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
-        log.write_bytes(access_line("/a") * 3)
         old = follower.state.read_bytes()
+        log.write_bytes(access_line("/a") * 3)
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
         follower.kill()
         follower.state.write_bytes(old)
