@@ -38,8 +38,8 @@ class Position(NamedTuple):
     head: int
     """The number of bytes in the fingerprint."""
     fingerprint: str
-    last: str
-    """The fingerprint of the last bytes before *offset*."""
+    last: str = ""
+    """The fingerprint of the last bytes before *offset*; empty in a state that an earlier version has left."""
 
     @property
     def file(self) -> FileId:
@@ -74,7 +74,9 @@ class Mark(NamedTuple):
 
 def _position(values: object) -> Position:
     kinds = [str, int, int, int, int, str, str]
-    if not isinstance(values, list) or [type(value) for value in values] != kinds or min(values[1:5]) < 0:
+    if not isinstance(values, list) or [type(value) for value in values] not in (kinds, kinds[:-1]):
+        raise ValueError
+    if min(values[1:5]) < 0:
         raise ValueError
     return Position(*values)
 

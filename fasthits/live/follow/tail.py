@@ -61,7 +61,7 @@ class Tail:
 
     def contradicts(self, position: Position) -> bool:
         """Tell whether the file begins like the file of *position*, but has other bytes just before its offset."""
-        if self.size < position.offset or not self.begins_like(position):
+        if not position.last or self.size < position.offset or not self.begins_like(position):
             return False
         return fingerprint(self._find_last(position.offset)) != position.last
 

@@ -1,5 +1,6 @@
 """`fasthits log --follow` is killed or ended and started again: each line counts once."""
 
+import json
 import os
 import random
 import signal
@@ -224,6 +225,24 @@ def test_after_a_proper_end_it_goes_on_where_it_was(place: Path, logs: Path, mem
             follower.start()
         expect_all(memcached, follower, lambda: written)
     assert follower.stderr.count("first time") == 0
+
+
+def test_the_state_of_an_earlier_version_is_gone_on_with(place: Path, logs: Path, memcached: Memcached) -> None:
+    """An upgrade. Positions had no fingerprint of the last bytes, so they cannot contradict a log."""
+    log = logs / "access.log"
+    with follow(place, memcached, log) as follower:
+        log.write_bytes(access_line("/a") * 3)
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        assert follower.stop() == 0
+        state = json.loads(follower.state.read_bytes())
+        for _, positions in state["marks"]:
+            for position in positions:
+                position.pop()
+        follower.state.write_text(json.dumps(state | {"clean": False}))
+        with log.open("ab") as file:
+            file.write(access_line("/a") * 2)
+        follower.start()
+        expect_all(memcached, follower, lambda: Counter({"/a": 5}))
 
 
 def test_lines_that_were_not_delivered_at_the_end_count_after_the_next_start(
