@@ -29,7 +29,7 @@ import fasthits
 SERVE = "from tests.support.forks import serve; serve()"
 MESSAGE_BYTES = 1 << 17
 IMPORTED_WHEN_USED = ("fasthits.django", "fasthits.web", "fasthits.__main__")
-READ_AT_RUN_TIME = ("FASTHITS_", "COLUMNS", "TZ")
+READ_AT_RUN_TIME = ("FASTHITS_", "AWS_", "COLUMNS", "HOME", "TZ")
 """Environment variables that take effect even if they are set after the start of a process."""
 
 

@@ -48,6 +48,12 @@ class ObjectStore:
         self.client.create_bucket(Bucket=name)
         return name
 
+    def empty(self, bucket: str) -> None:
+        """Remove all objects of a bucket."""
+        keys = [{"Key": each["Key"]} for each in self.client.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        if keys:
+            self.client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+
     def put(self, bucket: str, key: str, *lines: bytes) -> str:
         """Put an object into a bucket, and return its address."""
         self.client.put_object(Bucket=bucket, Key=key, Body=b"".join(lines))
