@@ -3,6 +3,7 @@
 A block of ```console that begins with ``$ fasthits`` is run, but not a block after ``<!-- not run: REASON -->``.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -11,15 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from shutil import copytree
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
 import pytest
 
 import fasthits
 from benchmarks.corpus import write_day
+from tests.support.commands import fasthits as run_fasthits
+from tests.support.forks import Forked
 from tests.support.installation import USER
 from tests.support.logger import access_line, access_lines
-from tests.support.processes import PROJECT, environment, fasthits_command, new_mark
+from tests.support.processes import PROJECT, environment, new_mark
 from tests.support.servers import Memcached
 
 README = PROJECT / "README.md"
@@ -32,6 +36,7 @@ SETTLE = ("--settle", "0.1")
 OF_TODAY = {"today": ("--date", f"{TODAY}"), "check": (f"{TODAY}", *SETTLE), "warm": (f"{TODAY}", *SETTLE)}
 """What commands need because the clock shows another day than the pages do."""
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+NOTHING = os.open(os.devnull, os.O_RDWR)
 NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\Z")
 LINES_OF_DAYS = (1900, 1700, 2000, 1600, 1500, 1100, 1000, 1800, 1700, 1900, 1600, 1500, 1200, 1000)
 """The sizes of the logs of the 14 days up to yesterday."""
@@ -57,13 +62,18 @@ def transcripts() -> Iterator[Transcript]:
 def do(command: str, cwd: Path, env: Mapping[str, str]) -> list[str]:
     """Run a command, which has to succeed, and return what it prints, stdout and stderr."""
     words = shlex.split(command.replace("--user fasthits", f"--user {USER}"))
-    if words[0] == "fasthits":
-        words = [*fasthits_command(*words[1:]), *OF_TODAY.get(words[1], ())]
-    done = subprocess.run(
-        words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
-    )
-    assert done.returncode == (1 if words[3:4] == ["check"] else 0), done.stdout
-    return done.stdout.splitlines()
+    with TemporaryFile("w+") as output:
+        running: Forked | subprocess.Popen[bytes]
+        if words[0] == "fasthits":
+            words += OF_TODAY.get(words[1], ())
+            running = Forked(words[1:], [NOTHING, output.fileno(), output.fileno()], cwd, env)
+        else:
+            running = subprocess.Popen(words, cwd=cwd, env=env, stdout=output, stderr=output)
+        ended = running.wait(60)
+        output.seek(0)
+        printed = output.read()
+    assert ended == (words[1] == "check"), printed
+    return printed.splitlines()
 
 
 def comparable(lines: list[str], server: str = "") -> list[str]:
@@ -86,8 +96,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_day(folder / "demo" / "days" / f"{day}.log", day, lines)
     first = YESTERDAY - timedelta(len(LINES_OF_DAYS) - 1)
     rules = ("--pages", "--exclude-path", "/robots.txt")
-    roll_up = fasthits_command("rollup", f"{first}..{YESTERDAY}", "--logs", "demo/days/%Y-%m-%d.log", *rules)
-    subprocess.run(roll_up, cwd=folder, env=environment(new_mark()), check=True, stderr=subprocess.DEVNULL)
+    words = ("rollup", f"{first}..{YESTERDAY}", "--logs", "demo/days/%Y-%m-%d.log", *rules)
+    assert run_fasthits(*words, cwd=folder).returncode == 0
     (folder / CONFIG).write_text("pages = true\n")
     line = access_line("/blog/", query="?page=2").replace(b"Mozilla/5.0", GOOGLEBOT.encode())
     line = line.replace(b"127.0.0.1", b"66.249.73.135").replace(b" 5 ", b" 512 ")
@@ -106,7 +116,7 @@ def counted(demo: Path, tmp_path: Path, env: dict[str, str]) -> Path:
     """A copy of the demo, with today's log counted live."""
     copytree(demo, tmp_path, dirs_exist_ok=True)
     with (tmp_path / TODAY.strftime(LOGS)).open() as log:
-        subprocess.run(fasthits_command("log"), cwd=tmp_path, stdin=log, env=env, check=True)
+        assert Forked(["log"], [log.fileno(), NOTHING, NOTHING], tmp_path, env).wait(60) == 0
     return tmp_path
 
 
