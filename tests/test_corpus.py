@@ -13,7 +13,7 @@ from benchmarks.corpus import ASKED, Expected, main, write_day
 from tests.support.reference import count, parse, split_lines
 
 DAY = date(2026, 3, 12)
-LINES = 50_000
+LINES = 20_000
 SHA256_OF_THOUSAND_LINES = "91e2382b49a873a02c87490019b193ee946599ca2bbd9c0f44a5df2179d1bfaa"
 EXAMPLE_NETWORKS = [
     ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
@@ -24,13 +24,16 @@ EXAMPLE_NETWORKS = [
 class Written:
     data: bytes
     expected: Expected
+    lines: list[dict[str, bytes | None] | None]
+    """The fields of each line, by the oracle."""
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
     path = tmp_path_factory.mktemp("corpus") / "access.log"
     expected = write_day(path, DAY, LINES)
-    return Written(path.read_bytes(), expected)
+    data = path.read_bytes()
+    return Written(data, expected, list(map(parse, split_lines(data))))
 
 
 def test_a_seed_gives_the_same_bytes_on_every_python(tmp_path: Path) -> None:
@@ -89,8 +92,7 @@ def test_size_and_length_of_lines(written: Written) -> None:
 
 
 def test_shares_agree_with_the_documentation(written: Written) -> None:
-    fields = [parse(line) for line in split_lines(written.data)]
-    parsed = [line for line in fields if line]
+    parsed = [line for line in written.lines if line]
     gets = [line for line in parsed if line["method"] == b"GET"]
     targets = [line["target"] or b"" for line in gets]
     shares = {
@@ -106,7 +108,7 @@ def test_shares_agree_with_the_documentation(written: Written) -> None:
         "200": (sum(line["status"] == b"200" for line in parsed), 0.82),
         "304": (sum(line["status"] == b"304" for line in parsed), 0.09),
         "no referer": (sum(line["referer"] == b"-" for line in parsed), 0.45),
-        "malformed": (fields.count(None), 0.0005),
+        "malformed": (written.lines.count(None), 0.0005),
     }
     for name, (found, share) in shares.items():
         wanted = share * LINES
@@ -128,7 +130,7 @@ def test_the_log_has_difficult_lines(written: Written) -> None:
 
 
 def test_time_rises_but_for_slow_requests(written: Written) -> None:
-    times = [line["time"] for line in map(parse, split_lines(written.data)) if line]
+    times = [line["time"] for line in written.lines if line]
     days = [time[:11] for time in times]
     assert days[:2] == [b"11/Mar/2026"] * 2
     assert set(days) == {b"11/Mar/2026", b"12/Mar/2026"}
@@ -144,8 +146,7 @@ def test_time_rises_but_for_slow_requests(written: Written) -> None:
 
 
 def test_hosts_and_names_are_for_examples(written: Written) -> None:
-    lines = [line for line in map(parse, split_lines(written.data)) if line]
-    for line in lines:
+    for line in filter(None, written.lines):
         host = ip_address(line["host_part"].split()[0].decode())
         assert any(host in network for network in EXAMPLE_NETWORKS)
     domains = set(re.findall(rb"https?://([^/ \"\\;)]+)", written.data))
