@@ -15,8 +15,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(request: pytest.FixtureRequest, corpora: Path) -> Corpus:
-    """A day's log and its content: 200,000 lines for timing, 20,000 for tests."""
-    return make_day(corpora, "day", 20_000 if request.config.getoption("benchmark_disable") else 200_000)
+    """A day's log and its content: 200,000 lines for timing, 5,000 for tests."""
+    return make_day(corpora, "day", 5_000 if request.config.getoption("benchmark_disable") else 200_000)
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,14 @@ def run_once(task: Task) -> None:
         task.close()
 
 
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the logs and records of a quick run, which has few lines here."""
+    monkeypatch.setattr(__main__, "KEPT", tmp_path)
+    monkeypatch.setattr(__main__, "QUICK_BYTES", 500_000)
+    return tmp_path
+
+
 def test_rows_of_a_day(corpus: Corpus, small: Corpus, subtests: pytest.Subtests) -> None:
     run(day_rows(corpus, small), subtests)
 
@@ -47,16 +55,15 @@ def test_wrong_totals_are_an_error(tmp_path: Path) -> None:
             run_once(tasks[name])
 
 
-def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(__main__, "KEPT", tmp_path)
+def test_command_line(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert __main__.main(["--quick", "--runs", "1", "--rows", "count-1", "rollup-memory"]) == 0
     said = capsys.readouterr().out
     assert "fasthits rollup, peak memory" in said
     assert "at most 64 MB more: met" in said
-    kept = record.load("quick", tmp_path / "results")
-    assert kept is not None
-    assert [row["name"] for row in kept["rows"]] == ["rollup-memory", "count-1"]
-    assert kept["tasks"]["`fasthits rollup`"]["seconds"]["median"] > 0
+    recorded = record.load("quick", kept / "results")
+    assert recorded is not None
+    assert [row["name"] for row in recorded["rows"]] == ["rollup-memory", "count-1"]
+    assert recorded["tasks"]["`fasthits rollup`"]["seconds"]["median"] > 0
 
 
 @pytest.mark.parametrize(
@@ -68,13 +75,8 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     ],
 )
 def test_command_line_mistakes(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(__main__, "KEPT", tmp_path)
     with pytest.raises(SystemExit) as stopped:
         __main__.main(arguments)
     assert stopped.value.code == 2
