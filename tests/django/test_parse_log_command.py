@@ -92,6 +92,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert history_of(release) == {DAY: 5}
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("sent", "code", "message"),
     [
