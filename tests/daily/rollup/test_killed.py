@@ -26,7 +26,7 @@ KILLS = 17
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 SMALL_CACHE = 1 << 18
 """With it the rows are as those of a day that is larger than the cache."""
-PATHS = [f"/{number:05}/{'p' * 400}" for number in range(3_000)]
+PATHS = [f"/{number:05}/{'p' * 400}" for number in range(1_500)]
 GOLDEN = 0.618034
 """Multiples of it, modulo 1, are spread evenly over 0 to 1, however many there are."""
 
