@@ -29,6 +29,8 @@ import fasthits
 SERVE = "from tests.support.forks import serve; serve()"
 MESSAGE_BYTES = 1 << 17
 IMPORTED_WHEN_USED = ("fasthits.django", "fasthits.web", "fasthits.__main__")
+IMPORTED_FOR = {"serve": "fasthits.web.server", "--cluster": "distributed", "dask": "distributed"}
+"""Words of commands, and the slow modules that are imported before the first of these commands."""
 READ_AT_RUN_TIME = ("FASTHITS_", "AWS_", "COLUMNS", "HOME", "TZ")
 """Environment variables that take effect even if they are set after the start of a process."""
 
@@ -85,7 +87,9 @@ class Forked:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
+        """Kill it, and wait: `poll` would know of the end only when the process that forks does."""
         self.send_signal(signal.SIGKILL)
+        self.wait(60)
 
 
 def run_forked(
@@ -170,8 +174,9 @@ def serve() -> None:
         if not request:
             sys.exit()
         asked = json.loads(request)
-        if asked["args"][:1] == ["serve"]:
-            import_module("fasthits.web.server")
+        for word in IMPORTED_FOR.keys() & set(asked["args"]):
+            with suppress(ImportError):  # a module of an extra that is not installed
+                import_module(IMPORTED_FOR[word])
         *streams, end = streams
         if not (command := os.fork()):
             break
@@ -189,6 +194,8 @@ def serve() -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     time.tzset()
+    if "dask" in sys.modules:
+        sys.modules["dask"].config.refresh()
     sys.argv[:] = ["fasthits", *asked["args"]]
     exec(asked["patch"], {})
     try:

@@ -27,7 +27,7 @@ from fasthits.daily.rollup import Summary, roll_up
 from fasthits.daily.targets.opening import open_target
 from fasthits.daily.targets.refusals import days_left
 from fasthits.errors import FasthitsError
-from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
+from tests.support.cluster import IDLE, DaskCluster, dask_cluster, tls_settings
 from tests.support.commands import fasthits, write
 from tests.support.fleets import DAY, a_log, count_alone, outputs, write_logs
 from tests.support.processes import PROJECT, environment, eventually, fasthits_command
@@ -91,7 +91,7 @@ def cluster_of_the_manual(store: ObjectStore, tmp_path: Path) -> Iterator[tuple[
     starts, counts = (command.replace("8786", str(port)) for command in found.groups())
     starts = starts.replace("dask ", f"{sys.executable} -W ignore -m dask ")
     quiet = subprocess.DEVNULL
-    settings = environment("", {**store.environment, "DASK_TEMPORARY_DIRECTORY": str(tmp_path / "dask")})
+    settings = environment("", {**IDLE, "DASK_TEMPORARY_DIRECTORY": str(tmp_path / "dask")})
     shell = subprocess.Popen(
         starts, shell=True, start_new_session=True, cwd=tmp_path, env=settings, stdout=quiet, stderr=quiet
     )
@@ -223,10 +223,9 @@ def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed
         for server in range(6):
             lines = a_log(day, 100, server) * (500 if day == today - timedelta(1) else 1)
             store.put(bucket, f"web{server}/{day:%Y/%m/%d}/access.log", lines)
-    counts = counts.replace("s3://logs/", f"s3://{bucket}/").replace("fasthits", shlex.join(fasthits_command()), 1)
-    settings = environment("", store.environment)
+    counts = counts.replace("s3://logs/", f"s3://{bucket}/")
     alone = counts.partition(" --cluster")[0].replace("hits.csv", "alone.csv")
-    subprocess.run(alone, shell=True, cwd=tmp_path, env=settings, check=True, capture_output=True)
+    assert fasthits(*shlex.split(alone)[1:], cwd=tmp_path).returncode == 0
     unprotected = dask.config.set({"distributed.comm.require-encryption": False})
     with unprotected, distributed.Client(address, timeout=120) as client:
         client.wait_for_workers(3, timeout=120)
@@ -248,7 +247,8 @@ def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed
                 os.kill(processes[name], signal.SIGCONT)
             return 0
 
-        driver = subprocess.Popen(counts, shell=True, cwd=tmp_path, env=settings, stderr=subprocess.PIPE)
+        words = fasthits_command(*shlex.split(counts)[1:])
+        driver = subprocess.Popen(words, cwd=tmp_path, env=environment(""), stderr=subprocess.PIPE)
         os.kill(eventually(stopped, 120), signal.SIGKILL)
     _, said = driver.communicate(timeout=120)
     assert driver.returncode == 0, said
