@@ -68,23 +68,29 @@ statuses = st.integers(0, 999).map(lambda status: b"%03d" % status)
 sizes = st.one_of(st.just(b"-"), st.integers(1, 26).map(lambda digits: b"1234567890"[:digits] + b"7" * (digits - 10)))
 agents = st.one_of(escaped, st.just(b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/9"))
 
+# Made once: Hypothesis would check strategies that are made for each line again and again.
+optional_targets = st.one_of(targets, targets, targets, st.none())
+optional_protocols = st.one_of(protocols, protocols, st.none())
+optional_referers = st.one_of(escaped, st.just(b"-"), st.none())
+optional_agents = st.one_of(agents, st.none())
+
 
 @st.composite
 def valid_fields(draw: st.DrawFn) -> dict[str, bytes | None]:
     """Draw the fields of a line that parses: common or combined, with or without a virtual host before them."""
-    target = draw(st.one_of(targets, targets, targets, st.none()))
-    referer = draw(st.one_of(escaped, st.just(b"-"), st.none()))
+    target = draw(optional_targets)
+    referer = draw(optional_referers)
     return {
         "host_part": draw(hosts) + b" - " + draw(users),
         "time": draw(times),
         "method": draw(methods),
         "target": target,
         "path": None if target is None else target.split(b"?")[0],
-        "protocol": None if target is None else draw(st.one_of(protocols, protocols, st.none())),
+        "protocol": None if target is None else draw(optional_protocols),
         "status": draw(statuses),
         "bytes_sent": draw(sizes),
         "referer": referer,
-        "user_agent": None if referer is None else draw(st.one_of(agents, st.none())),
+        "user_agent": None if referer is None else draw(optional_agents),
     }
 
 
