@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -139,13 +140,11 @@ def client(memcached: Memcached) -> Iterator[Client]:
 
 @pytest.fixture
 def start_logger(place: Path) -> Iterator[Callable[..., Logger]]:
-    """Start a `fasthits log` with these arguments; `env`, `first` and `command` are those of Logger."""
+    """Start a `fasthits log` with these arguments; `env`, `first`, `patch` and `command` are those of Logger."""
     with ExitStack() as loggers:
 
-        def start(
-            *args: str, env: Mapping[str, str] | None = None, first: str = "", command: Sequence[str] = ()
-        ) -> Logger:
-            return loggers.enter_context(Logger(place, *args, env=env, first=first, command=command))
+        def start(*args: str, **options: Any) -> Logger:
+            return loggers.enter_context(Logger(place, *args, **options))
 
         yield start
 

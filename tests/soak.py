@@ -32,7 +32,7 @@ from tests.live.test_status_signal import STATUS_LINE, Status, wait_until_settle
 from tests.support.certificates import Authority
 from tests.support.gateways import Gateway, Haproxy, Stunnel
 from tests.support.logger import DAY, Logger, access_line, access_lines
-from tests.support.processes import eventually, outlives
+from tests.support.processes import eventually, fasthits_command, outlives
 from tests.support.proxy import Proxy
 from tests.support.servers import Memcached, public_directory
 
@@ -271,7 +271,9 @@ class Soak:
         self._end_logger(old)
 
     def _start_logger(self, way: Sequence[str]) -> None:
-        logger = self._cleanup.enter_context(Logger(self._directory, *way, "--max-paths", str(MAX_PATHS)))
+        logger = self._cleanup.enter_context(
+            Logger(self._directory, *way, "--max-paths", str(MAX_PATHS), command=fasthits_command("log"))
+        )
         eventually(lambda: outlives(logger.pid, signal.SIGUSR1), PATIENCE_SECONDS, "the logger is there")
         logger.write(access_line("/0", method="POST"))
         eventually(logger.children, PATIENCE_SECONDS, "the logger has a courier")

@@ -70,7 +70,7 @@ def test_all_input_is_read_and_the_exit_code_is_that_of_the_mistake(start_logger
 
 @pytest.mark.parametrize("number", [*IGNORED, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_does_not_end_it(start_logger: StartLogger, number: signal.Signals) -> None:
-    logger = start_logger(*WRONG, first=HASTY)
+    logger = start_logger(*WRONG, patch=HASTY)
     eventually(lambda: said(logger, "cannot count"), what="the logger says why")
     for _ in range(3):
         logger.signal(number)
@@ -103,7 +103,7 @@ def prepare(arguments):
     return prepare_logger(arguments)
 fasthits.cli.prepare_logger = prepare
 """
-    logger = start_logger(*WRONG, first=HASTY + count_tries)
+    logger = start_logger(*WRONG, patch=HASTY + count_tries)
     eventually(lambda: tries.exists() and len(tries.read_text()) >= 10, what="it has tried ten times")
     assert logger.finish() == 2
     assert len(said(logger, "cannot count")) == 1
@@ -216,7 +216,7 @@ def test_after_an_unexpected_error_in_the_middle_it_counts_again(
     place: Path, memcached: Memcached, start_logger: StartLogger, error: str
 ) -> None:
     switch = place / "switch"
-    logger = start_logger("--memcached", memcached.spec, first=HASTY + failing(switch, error))
+    logger = start_logger("--memcached", memcached.spec, patch=HASTY + failing(switch, error))
     count_one(memcached, logger, 1)
     switch.touch()
     logger.write(LINES)
@@ -248,7 +248,7 @@ def test_a_logger_that_keeps_failing_leaks_nothing(
     switch = place / "switch"
     switch.touch()
     hasty = HASTY.replace("0.1", "0.01")
-    logger = start_logger("--memcached", memcached.spec, first=hasty + failing(switch, "ZeroDivisionError", after=True))
+    logger = start_logger("--memcached", memcached.spec, patch=hasty + failing(switch, "ZeroDivisionError", after=True))
 
     def descriptors_after(failures: int) -> int:
         while switch.stat().st_size < failures:
@@ -293,7 +293,7 @@ def test_after_a_failure_it_counts_again_as_a_user_who_cannot_read_its_files(
     config.chmod(0o600)
     logger = start_logger(
         *("--memcached", memcached.spec, "--user", "www-data", "--config", str(config)),
-        first=HASTY + failing(switch, "ZeroDivisionError"),
+        patch=HASTY + failing(switch, "ZeroDivisionError"),
         env=private_python(place / "private"),
     )
     count_one(memcached, logger, 1)
@@ -312,7 +312,7 @@ def test_after_a_failure_it_counts_again_as_a_user_who_cannot_read_its_files(
 def test_nothing_is_counted_as_root_if_the_user_does_not_exist(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    logger = start_logger("--memcached", memcached.spec, "--user", "nobody-has-this-name", first=HASTY)
+    logger = start_logger("--memcached", memcached.spec, "--user", "nobody-has-this-name", patch=HASTY)
     logger.write(LINES)
     logger.wait_until_read()
     assert logger.finish() == 2
@@ -362,7 +362,7 @@ threading.Thread.start = start
 
 def test_it_counts_if_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
     """The limit TasksMax= of systemd is for all processes and threads of Apache together."""
-    logger = start_logger("--memcached", memcached.spec, first=NO_THREAD)
+    logger = start_logger("--memcached", memcached.spec, patch=NO_THREAD)
     logger.write(access_line("/a"))
     memcached.expect({KEY: 1})
     assert logger.finish() == 0
@@ -442,7 +442,7 @@ def test_tls_files_that_cannot_be_used_are_reported_and_mended_while_it_runs(
     ca = place / "authorities.pem"
     if fault == "no certificate":
         ca.write_text("to be filled in\n")
-    logger = start_logger("--memcached", server.tls_spec, "--tls-ca", str(ca), first=HASTY)
+    logger = start_logger("--memcached", server.tls_spec, "--tls-ca", str(ca), patch=HASTY)
     logger.write(LINES)
     logger.wait_until_read()
     (why,) = eventually(lambda: said(logger, "cannot count"), what="the logger says why")

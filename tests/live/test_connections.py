@@ -344,7 +344,7 @@ def test_a_server_that_hangs_up_gets_few_connections_even_at_the_end(
 ) -> None:
     begun = time.monotonic()
     with Stranger(treat) as stranger:
-        logger = start_logger("--memcached", stranger.spec, "--drain-timeout", "2", first=OFTEN)
+        logger = start_logger("--memcached", stranger.spec, "--drain-timeout", "2", patch=OFTEN)
         for number in range(100):
             logger.write(access_lines([f"/{number}"]))
             logger.wait_until_read()
@@ -366,7 +366,7 @@ SELDOM = f"import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SEC
 def test_no_connection_is_made_only_for_figures(start_logger: StartLogger) -> None:
     """A lost connection changes a figure. That is no reason for a new connection."""
     with Stranger(hang_up_later) as stranger:
-        logger = start_logger("--memcached", stranger.spec, first=SELDOM)
+        logger = start_logger("--memcached", stranger.spec, patch=SELDOM)
         for connections in (1, 2):  # the second connection replaces a lost one
             logger.write(b"no line of a log\n")
             eventually(lambda number=connections: stranger.accepted == number, what="the figures are sent")
@@ -380,7 +380,7 @@ def test_no_connection_is_made_only_for_figures(start_logger: StartLogger) -> No
 def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logger: StartLogger, scheme: str) -> None:
     with Stranger(say_nothing) as stranger:
         patient = "import fasthits.live.connections as c; c.ANSWER_SECONDS = c.CONNECT_SECONDS = 1e3"
-        logger = start_logger("--memcached", scheme + stranger.spec, first=patient)
+        logger = start_logger("--memcached", scheme + stranger.spec, patch=patient)
         logger.write(access_lines(["/a"]))
         eventually(lambda: stranger.accepted, what="the courier connects")
         logger.signal(signal.SIGKILL)
@@ -391,7 +391,7 @@ def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logge
 def test_a_dead_connection_loses_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
     soon = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 0.05\n"
     with Proxy(memcached, seed=1) as proxy:
-        logger = start_logger("--memcached", proxy.spec, first=soon)
+        logger = start_logger("--memcached", proxy.spec, patch=soon)
         logger.write(access_lines(["/a"]))
         memcached.expect({hit_key(DAY, b"/a"): 1})
         proxy.forget()

@@ -32,7 +32,7 @@ def wait_for(memcached: Memcached, day: date, hours: dict[int, int]) -> None:
 
 def test_a_logger_publishes_the_hours_of_its_hits(memcached: Memcached, start_logger: StartLogger) -> None:
     yesterday, long_ago = TODAY - timedelta(days=1), TODAY - timedelta(days=400)
-    with start_logger("--memcached", memcached.spec, first=OFTEN) as logger:
+    with start_logger("--memcached", memcached.spec, patch=OFTEN) as logger:
         logger.write(line(9) + line(10) + line(23, yesterday) + line(10) + line(3, long_ago))
         wait_for(memcached, TODAY, {9: 1, 10: 2})
         logger.write(line(11) + line(10).replace(b"GET", b"PUT"))
@@ -46,7 +46,7 @@ def test_a_logger_publishes_the_hours_of_its_hits(memcached: Memcached, start_lo
 def test_a_follower_publishes_hours(place: Path, memcached: Memcached) -> None:
     log = place / "access.log"
     log.write_bytes(b"")
-    with follow(place, memcached, log, first=OFTEN) as follower:
+    with follow(place, memcached, log, patch=OFTEN) as follower:
         eventually(follower.has_begun, 30, lambda: follower.stderr)
         with log.open("ab") as file:
             file.write(line(9) + line(10) + line(3, TODAY - timedelta(days=400)))
@@ -54,7 +54,7 @@ def test_a_follower_publishes_hours(place: Path, memcached: Memcached) -> None:
 
 
 def test_hours_that_are_not_known_are_not_published(memcached: Memcached, start_logger: StartLogger) -> None:
-    with start_logger("--memcached", memcached.spec, "--exclude-path", "/private*", first=OFTEN) as logger:
+    with start_logger("--memcached", memcached.spec, "--exclude-path", "/private*", patch=OFTEN) as logger:
         logger.write(line(9) + line(9, path="/private/a"))
         logger.finish()
     assert memcached.figures()["hits"] == 1

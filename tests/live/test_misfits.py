@@ -28,7 +28,7 @@ SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400
 @pytest.fixture
 def start(start_logger: StartLogger, memcached: Memcached) -> Callable[..., Logger]:
     """Start a `fasthits log` that checks its lines often."""
-    return lambda *args, tell="": start_logger("--memcached", memcached.spec, *args, first=SOON + tell)
+    return lambda *args, tell="": start_logger("--memcached", memcached.spec, *args, patch=SOON + tell)
 
 
 def said_after_looking_at(logger: Logger, lines: int) -> list[str]:

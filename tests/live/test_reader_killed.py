@@ -10,7 +10,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import termios
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -24,16 +23,16 @@ from fasthits.live.keys import hit_key
 from tests.live.test_apache import log_command, open_pipes, wait_for_logger
 from tests.live.test_apache_restarts import Load, apache_with_file, views_in, wait_until_logged
 from tests.support import reference
+from tests.support.forks import Forked
 from tests.support.logger import DAY, access_line, access_lines
 from tests.support.processes import (
     children_of,
     end_process,
-    environment,
     eventually,
-    fasthits_command,
     is_alive,
     kill_marked,
     new_mark,
+    start_fasthits,
 )
 from tests.support.servers import Apache, Memcached
 from tests.support.sockets import unread_bytes
@@ -51,7 +50,7 @@ class LastingPipe:
         self._stderr_path = directory / "stderr"
         self._read_end, self._write_end = os.pipe()
         self.name = os.readlink(f"/proc/self/fd/{self._read_end}")
-        self._readers: list[subprocess.Popen[bytes]] = []
+        self._readers: list[Forked] = []
 
     def __enter__(self) -> Self:
         return self
@@ -74,14 +73,8 @@ class LastingPipe:
 
     def start_reader(self) -> None:
         with self._stderr_path.open("ab") as stderr:
-            reader = subprocess.Popen(
-                fasthits_command("log", "--memcached", self._memcached.spec),
-                stdin=self._read_end,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment(self._mark),
-                start_new_session=True,
-            )
+            where = ("log", "--memcached", self._memcached.spec)
+            reader = start_fasthits(where, self._mark, self._read_end, stderr.fileno())
         self._readers.append(reader)
 
     def kill_reader(self) -> None:

@@ -39,7 +39,7 @@ NONSENSE = b"no line of a log\n"
 @pytest.fixture
 def often(memcached: Memcached, start_logger: StartLogger) -> Logger:
     """A `fasthits log` that counts into `memcached` and publishes often. It has published a line that was not a hit."""
-    logger = start_logger("--memcached", memcached.spec, first=OFTEN)
+    logger = start_logger("--memcached", memcached.spec, patch=OFTEN)
     logger.write(POST)
     wait_for(memcached, lines=1, filtered=1)
     return logger
@@ -84,7 +84,7 @@ def test_at_the_end_of_input_the_figures_of_all_lines_are_published(memcached: M
 
 
 def test_several_loggers_add_up(memcached: Memcached, start_logger: StartLogger) -> None:
-    often = [start_logger("--memcached", memcached.spec, first=OFTEN) for _ in range(2)]
+    often = [start_logger("--memcached", memcached.spec, patch=OFTEN) for _ in range(2)]
     for number, logger in enumerate(often, 1):
         logger.write(access_lines(["/a", "/b"] * number))
     wait_for(memcached, lines=6, hits=6, delivered=6)
@@ -118,7 +118,7 @@ def test_the_figures_of_an_unreachable_server_are_unknown(memcached: Memcached) 
 def test_figures_of_hits_in_doubt_refused_and_dropped_are_published(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    logger = start_logger("--memcached", memcached.spec, "--max-paths", "5", first=AT_THE_END)
+    logger = start_logger("--memcached", memcached.spec, "--max-paths", "5", patch=AT_THE_END)
     assert memcached.ask(f"set {hit_key(DAY, b'/text')} 0 0 4\r\ntext".encode()) == b"STORED\r\n"
     logger.write(access_lines(["/text"] * 3))
     logger.wait_until_read()
@@ -140,7 +140,7 @@ def test_hits_whose_paths_do_not_count_are_published_as_filtered(
 ) -> None:
     """The server is slow, so there are always hits whose result is not known yet."""
     with Proxy(memcached, seed=1) as proxy:
-        logger = start_logger("--memcached", proxy.spec, "--exclude-static", first=OFTEN)
+        logger = start_logger("--memcached", proxy.spec, "--exclude-static", patch=OFTEN)
         proxy.delay = 0.06
         for number in range(1, 21):
             logger.write(access_lines(["/a", "/b.css", f"/{number}"]))
@@ -192,7 +192,7 @@ def test_figures_that_memcached_may_have_are_not_sent_again(memcached: Memcached
 def test_figures_that_the_courier_never_took_are_published_later(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    logger = start_logger("--memcached", memcached.spec, first=OFTEN + TELL)
+    logger = start_logger("--memcached", memcached.spec, patch=OFTEN + TELL)
     logger.write(POST)
     wait_for(memcached, lines=1, filtered=1)
     courier = courier_of(logger)
@@ -208,7 +208,7 @@ def test_figures_that_the_courier_never_took_are_published_later(
 
 def test_replies_that_are_cut_off_count_no_figure_twice(memcached: Memcached, start_logger: StartLogger) -> None:
     with Proxy(memcached, seed=1) as proxy:
-        logger = start_logger("--memcached", proxy.spec, first=OFTEN)
+        logger = start_logger("--memcached", proxy.spec, patch=OFTEN)
         written = 0
 
         def is_cut_off() -> bool:
@@ -236,7 +236,7 @@ def test_replies_that_are_cut_off_count_no_figure_twice(memcached: Memcached, st
 
 def test_figures_for_a_server_that_is_down_are_published_later(memcached: Memcached, start_logger: StartLogger) -> None:
     memcached.kill()
-    logger = start_logger("--memcached", memcached.spec, first=OFTEN)
+    logger = start_logger("--memcached", memcached.spec, patch=OFTEN)
     logger.write(NONSENSE)
     eventually(lambda: "cannot reach" in logger.stderr, what="the logger says that memcached is down")
     memcached.start(keep_port=True)
@@ -257,7 +257,7 @@ def test_figures_for_a_server_that_is_down_are_published_later(memcached: Memcac
 
 
 def test_figures_in_flight_take_no_room_from_hits(memcached: Memcached, start_logger: StartLogger) -> None:
-    often = start_logger("--memcached", memcached.spec, "--max-paths", "1", first=OFTEN)
+    often = start_logger("--memcached", memcached.spec, "--max-paths", "1", patch=OFTEN)
     often.write(POST)
     wait_for(memcached, lines=1, filtered=1)
     with paused(memcached):
@@ -271,11 +271,11 @@ def test_figures_in_flight_take_no_room_from_hits(memcached: Memcached, start_lo
     assert often.finish() == 0
 
 
-@pytest.mark.parametrize("first", ["", OFTEN])
+@pytest.mark.parametrize("patch", ["", OFTEN])
 def test_a_logger_does_not_wait_at_its_end_for_a_server_that_is_down(
-    memcached: Memcached, start_logger: StartLogger, first: str
+    memcached: Memcached, start_logger: StartLogger, patch: str
 ) -> None:
-    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "60", first=first)
+    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "60", patch=patch)
     logger.write(access_line("/a"))
     memcached.expect({hit_key(DAY, b"/a"): 1})
     wait_until_settled([logger])
@@ -283,11 +283,11 @@ def test_a_logger_does_not_wait_at_its_end_for_a_server_that_is_down(
     assert logger.finish() == 0
     said = [line for line in logger.stderr.splitlines() if "uptime" not in line]
     assert "ended" not in logger.stderr
-    assert len(said) <= bool(first), said
+    assert len(said) <= bool(patch), said
 
 
 def test_figures_in_flight_at_the_end_are_not_hits_in_doubt(memcached: Memcached, start_logger: StartLogger) -> None:
-    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.2", first=OFTEN)
+    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.2", patch=OFTEN)
     logger.write(POST)
     wait_for(memcached, lines=1, filtered=1)
     with paused(memcached):
@@ -297,7 +297,7 @@ def test_figures_in_flight_at_the_end_are_not_hits_in_doubt(memcached: Memcached
 
 
 def test_at_the_end_no_figures_are_sent_while_hits_wait(start_logger: StartLogger) -> None:
-    logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.7", first=TELL)
+    logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.7", patch=TELL)
     logger.write(access_lines(["/a"] * 37))
     assert logger.finish() == 0
     said = [line for line in logger.stderr.splitlines() if "cannot reach" not in line]

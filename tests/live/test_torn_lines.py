@@ -24,7 +24,7 @@ from fasthits.rules.rules import Rules
 from tests.live.test_status_signal import read_status
 from tests.support import reference
 from tests.support.logger import DAY, Logger, access_line
-from tests.support.processes import eventually
+from tests.support.processes import eventually, fasthits_command
 from tests.support.servers import Memcached
 
 StartLogger = Callable[..., Logger]
@@ -263,8 +263,11 @@ def peak_memory_kb(pid: int) -> int:
 @pytest.mark.measures_memory
 @pytest.mark.parametrize("head", [b"", access_line("/long").removesuffix(b'"\n')], ids=["nothing", "hit"])
 def test_a_line_of_200_megabytes_takes_no_more_memory_than_one_of_a_megabyte(
-    memcached: Memcached, running: Logger, head: bytes
+    memcached: Memcached, start_logger: StartLogger, head: bytes
 ) -> None:
+    running = start_logger("--memcached", memcached.spec, command=fasthits_command("log"))
+    running.write(UP)
+    memcached.expect({hit_key(DAY, b"/up"): 1})
     before = peak_memory_kb(running.pid)
     running.write(head)
     piece = bytes(range(11, 256)) * (MEGABYTE // 245)

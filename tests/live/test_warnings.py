@@ -39,7 +39,7 @@ TOLD = [
 def warned(start_logger: StartLogger, memcached: Memcached) -> Memcached:
     """A memcached that was down for a while, and that now holds the warnings of a logger."""
     memcached.kill()
-    logger = start_logger("--memcached", memcached.spec, first=OFTEN + DISCARDED)
+    logger = start_logger("--memcached", memcached.spec, patch=OFTEN + DISCARDED)
     logger.write(access_line("/a"))
     eventually(lambda: "cannot reach" in logger.stderr, what="the logger warns")
     memcached.start(keep_port=True)
@@ -94,7 +94,7 @@ def test_an_unknown_cause_is_published_as_other(memcached: Memcached, start_logg
     logger = start_logger(
         "--memcached",
         memcached.spec,
-        first="import fasthits.live.reader as p; p.Reader._look_for_misfits = lambda self: (\n"
+        patch="import fasthits.live.reader as p; p.Reader._look_for_misfits = lambda self: (\n"
         "    setattr(self._misfits, 'at', float('inf')), self._report('invented', 'an invention'))\n"
         "import fasthits.live.misfits; fasthits.live.misfits.LOOK_SECONDS = 0",
     )

@@ -25,7 +25,7 @@ def fasthits(
     path = os.pathsep.join([str(PROJECT), clean.get("PYTHONPATH", "")])
     environment = clean | {"PYTHONPATH": path, "COLUMNS": "200"} | env
     words = list(map(str, args))
-    if not first and can_be_forked(words, env):
+    if not first and can_be_forked(env):
         return run_forked(words, stdin, cwd, environment, SECONDS, patch)
     first += f"\n{patch}"
     program = ["-c", f"{first}\nfrom fasthits.__main__ import main; main()"] if first.strip() else ["-m", "fasthits"]

@@ -5,21 +5,21 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.support.logger import RUN, access_line
+from tests.support.forks import Forked
+from tests.support.logger import access_line
 from tests.support.processes import (
     children_of,
     end_process,
-    environment,
     eventually,
     kill_marked,
     new_mark,
+    start_fasthits,
 )
 from tests.support.proxy import Proxy, Stranger
 from tests.support.servers import IS_ROOT, Memcached, free_port, require_program
@@ -31,15 +31,15 @@ QUICK = "import fasthits.live.follow.carrier as s; s.SETTLE_SECONDS = 0.3"
 class Follower:
     """A follower. A test can start it again and again, with the same arguments; its stderr is one file."""
 
-    def __init__(self, place: Path, *args: str, first: str = "") -> None:
-        """*first* is Python code that the process runs before anything else."""
+    def __init__(self, place: Path, *args: str, patch: str = "") -> None:
+        """*patch* is Python that changes modules of fasthits first."""
         self.state = Path(args[args.index("--state") + 1]) if "--state" in args else place / "follow.state"
         self._args = ["log", *args] if "--state" in args else ["log", "--state", str(self.state), *args]
-        self._first = first
+        self._patch = patch
         self.mark = new_mark()
         self._stderr = place / f"follower-{self.mark[:8]}"
         self._stderr.touch()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -68,15 +68,8 @@ class Follower:
     def launch(self) -> None:
         """Start the follower."""
         self._saved_before = self._saves()
-        with self._stderr.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", f"{self._first}\n{RUN}", *self._args],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment(self.mark),
-                start_new_session=True,
-            )
+        with self._stderr.open("ab") as stderr, open(os.devnull, "rb") as nothing:
+            self.process = start_fasthits(self._args, self.mark, nothing.fileno(), stderr.fileno(), patch=self._patch)
 
     def wait(self, timeout: float = 60.0) -> int:
         """Return its exit status when it has ended."""
@@ -99,7 +92,7 @@ class Follower:
         eventually(lambda: "uptime" in self.stderr[said:], what="it tells its figures")
         return wanted in self.stderr[said:]
 
-    def _process(self) -> subprocess.Popen[bytes]:
+    def _process(self) -> Forked:
         assert self.process is not None
         return self.process
 
@@ -252,11 +245,11 @@ def follow(
     place: Path,
     memcached: Memcached | Proxy | Stranger,
     *files: Path | str,
-    first: str = "",
+    patch: str = "",
     args: tuple[str, ...] = (),
 ) -> Follower:
     names = [word for file in files for word in ("--follow", str(file))]
-    return Follower(place, *names, "--memcached", memcached.spec, *args, first=first)
+    return Follower(place, *names, "--memcached", memcached.spec, *args, patch=patch)
 
 
 def logrotate(place: Path, log: Path, *words: str) -> None:

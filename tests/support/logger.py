@@ -8,18 +8,20 @@ import sys
 import termios
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Self
 
+from tests.support.forks import Forked, can_be_forked
 from tests.support.processes import (
     children_of,
     end_process,
     environment,
     eventually,
-    fasthits_command,
     kill_marked,
     marked,
     new_mark,
+    start_fasthits,
 )
 
 RUN = "from fasthits.__main__ import main; main()"
@@ -29,8 +31,17 @@ DAY = date(2026, 3, 12)
 def access_line(path: str | bytes, day: date = DAY, method: str = "GET", status: int = 200, query: str = "") -> bytes:
     """Return a line of the combined format with its newline. A path in bytes is not changed."""
     target = (path if isinstance(path, bytes) else path.encode("ascii")) + query.encode("ascii")
-    time = day.strftime("%d/%b/%Y:10:00:00 +0100").encode()
-    return b'127.0.0.1 - - [%b] "%b %b HTTP/1.1" %d 5 "-" "Mozilla/5.0"\n' % (time, method.encode(), target, status)
+    return b'127.0.0.1 - - [%b] "%b %b HTTP/1.1" %d 5 "-" "Mozilla/5.0"\n' % (
+        _time_on(day),
+        method.encode(),
+        target,
+        status,
+    )
+
+
+@cache
+def _time_on(day: date) -> bytes:
+    return day.strftime("%d/%b/%Y:10:00:00 +0100").encode()
 
 
 def access_lines(paths: Iterable[str | bytes], day: date = DAY) -> bytes:
@@ -41,35 +52,43 @@ def access_lines(paths: Iterable[str | bytes], day: date = DAY) -> bytes:
 class Logger:
     """A running `fasthits log` (the reader) with its courier; its stderr is a file in *directory*, as under Apache."""
 
+    process: subprocess.Popen[bytes] | Forked
+
     def __init__(
         self,
         directory: Path,
         *args: str,
         env: Mapping[str, str] | None = None,
         first: str = "",
+        patch: str = "",
         command: Sequence[str] = (),
     ) -> None:
-        """*first* is Python code that runs before anything else. *command* runs in place of `fasthits log`."""
+        """*first* is Python that runs before anything is imported, *patch* is Python that changes modules of fasthits.
+
+        *command* runs in place of `fasthits log`. With it, or with *first*, the logger is no fork: it has no memory of
+        others, and its command line says what it is.
+        """
+        if first or not can_be_forked(env or {}):
+            command = command or [sys.executable, "-c", f"{first}\n{patch}\n{RUN}", "log"]
         self.mark = new_mark()
         self._stderr_path = directory / f"stderr-{self.mark[:8]}"
         read_end, self._write_end = os.pipe()
         self.pipe = os.readlink(f"/proc/self/fd/{self._write_end}")
         try:
             with self._stderr_path.open("wb") as stderr:
-                self.process = subprocess.Popen(
-                    [*(command or self._command(first)), *args],
-                    stdin=read_end,
-                    stdout=subprocess.DEVNULL,
-                    stderr=stderr,
-                    env=environment(self.mark, env),
-                    start_new_session=True,
-                )
+                if command:
+                    self.process = subprocess.Popen(
+                        [*command, *args],
+                        stdin=read_end,
+                        stdout=subprocess.DEVNULL,
+                        stderr=stderr,
+                        env=environment(self.mark, env),
+                        start_new_session=True,
+                    )
+                else:
+                    self.process = start_fasthits(["log", *args], self.mark, read_end, stderr.fileno(), env, patch)
         finally:
             os.close(read_end)
-
-    @staticmethod
-    def _command(first: str) -> list[str]:
-        return [sys.executable, "-c", f"{first}\n{RUN}", "log"] if first else fasthits_command("log")
 
     def __enter__(self) -> Self:
         return self

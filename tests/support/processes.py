@@ -11,17 +11,16 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import fasthits
-from tests.support.forks import Forked, can_be_forked, run_forked
+from tests.support.forks import MARK, Forked, can_be_forked, run_forked
 
 Result = TypeVar("Result")
 
-MARK = "FASTHITS_TEST_MARK"
 POLL_SECONDS = 0.005
 LONGEST_POLL_SECONDS = 0.05
 """The pause between two looks after a long wait: a look costs time that other processes need."""
@@ -70,11 +69,20 @@ def fasthits_command(*args: str) -> list[str]:
     return [sys.executable, "-m", "fasthits", *args]
 
 
+def start_fasthits(
+    args: Sequence[str], mark: str, stdin: int, stderr: int, env: Mapping[str, str] | None = None, patch: str = ""
+) -> Forked:
+    """Start `fasthits` in a fork and in a session of its own; *patch* is Python that changes its modules first."""
+    with open(os.devnull, "wb") as nothing:
+        streams = (stdin, nothing.fileno(), stderr)
+        return Forked(args, streams, None, environment(mark, env), patch, new_session=True)
+
+
 def run_fasthits(
     *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `fasthits` to its end and return its exit status, stdout and stderr. None of its processes is left."""
-    if can_be_forked(args, env or {}):
+    if can_be_forked(env or {}):
         return run_forked(args, stdin, None, environment("", env), timeout)
     mark = new_mark()
     try:

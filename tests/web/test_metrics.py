@@ -8,7 +8,7 @@ from datetime import datetime
 from fasthits import __version__
 from fasthits.live.counters import add_views
 from tests.support.logger import Logger, access_line
-from tests.support.processes import PROJECT, eventually
+from tests.support.processes import PROJECT, eventually, fasthits_command
 from tests.support.servers import Memcached, closed_port
 from tests.support.webserver import Served
 from tests.web.support import DAYS, TODAY, count
@@ -20,7 +20,10 @@ def metrics(served: Served) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
-def test_metrics_are_totals_and_not_per_path(served: Served, logger: Logger, memcached: Memcached) -> None:
+def test_metrics_are_totals_and_not_per_path(
+    served: Served, start_logger: Callable[..., Logger], memcached: Memcached
+) -> None:
+    logger = start_logger("--memcached", memcached.spec, command=fasthits_command("log"))
     server = f'{{server="{memcached.spec}"}}'
     assert metrics(served)[f"fasthits_views_total{server}"] == 0
     count(logger, "/a", "/b")

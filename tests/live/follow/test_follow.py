@@ -25,7 +25,7 @@ def test_a_memcached_that_is_down_hangs_or_restarts_gets_each_line_once(
 ) -> None:
     log = logs / "access.log"
     memcached.kill()
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         with Writer(log) as writer:
             writer.wait_for(3000)
             eventually(lambda: "cannot reach memcached" in follower.stderr, what="it says that memcached is away")
@@ -46,7 +46,7 @@ def test_a_memcached_that_is_down_hangs_or_restarts_gets_each_line_once(
 def test_counters_that_memcached_has_lost_are_reported(place: Path, logs: Path, memcached: Memcached) -> None:
     log, today = logs / "access.log", date.today()
     key = hit_key(today, b"/a")
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         for lose in (lambda: None, lambda: memcached.ask(b"flush_all")):
             lose()
             with log.open("ab") as file:
@@ -84,7 +84,7 @@ def test_servers_of_a_cluster_do_not_wait_for_each_other(
     log = logs / "access.log"
     first, second = start_memcached(), start_memcached()
     args = ("--memcached", second.spec)
-    with follow(place, first, log, args=args, first=QUICK) as follower:
+    with follow(place, first, log, args=args, patch=QUICK) as follower:
         with Writer(log, paths=60) as writer:
             eventually(lambda: len(views_by_path(first) + views_by_path(second)) == 60, what="all paths are counted")
             own = set(views_by_path(second))
@@ -107,7 +107,7 @@ def test_servers_of_a_cluster_do_not_wait_for_each_other(
 
 def test_counting_goes_on_if_the_state_file_cannot_be_written(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         Path(f"{follower.state}.new").mkdir()
         log.write_bytes(access_line("/a") * 3)
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
@@ -139,7 +139,7 @@ def test_a_signal_ends_it_while_it_waits_for_memcached_at_the_start(
 def test_figures_are_published_as_those_of_other_loggers(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     quick = "import fasthits.live.statistics as h; h.PUBLISH_SECONDS = 0.1"
-    with follow(place, memcached, log, first=quick) as follower:
+    with follow(place, memcached, log, patch=quick) as follower:
         log.write_bytes(access_line("/a") * 3 + access_line("/b", method="POST") + b"nonsense\n")
         figures = {"lines": 5, "hits": 3, "filtered": 1, "malformed": 1, "delivered": 3}
         eventually(lambda: memcached.figures() == figures, what=lambda: f"{memcached.figures()}")

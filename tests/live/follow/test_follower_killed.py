@@ -23,7 +23,7 @@ def test_no_line_is_lost_or_counted_twice_over_kills(place: Path, logs: Path, me
     log = logs / "access.log"
     moment = random.Random(5)
     writer = Writer(log)
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         with writer:
             for number in range(KILLS):
                 writer.wait_for(moment.randint(100, 3000))
@@ -97,8 +97,8 @@ def test_a_kill_at_the_worst_moments_loses_and_doubles_nothing(
     expected = Counter({f"/{number}": 20 for number in range(400)})
     lines = b"".join(access_line(path) for path in expected.elements())
     pause = f"os.kill({memcached.pid}, signal.SIGSTOP)" if moment == "hanging" else "pass"
-    first = DIE.format(flag=str(flag), moment="after" if moment == "hanging" else moment, pause=pause)
-    with follow(place, memcached, log, first=first) as follower:
+    patch = DIE.format(flag=str(flag), moment="after" if moment == "hanging" else moment, pause=pause)
+    with follow(place, memcached, log, patch=patch) as follower:
         for number in range(5):
             flag.touch()
             with log.open("ab") as file:
@@ -117,7 +117,7 @@ def test_after_a_kill_during_a_delivery_hits_in_doubt_are_reported(
 ) -> None:
     """A sudden end may leave one mark without the other in memcached: only a part of the delivery has arrived."""
     log = logs / "access.log"
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         old = follower.state.read_bytes()
         log.write_bytes(access_line("/a") * 3)
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
@@ -137,7 +137,7 @@ def test_after_a_kill_during_a_delivery_hits_in_doubt_are_reported(
 
 def test_the_marks_in_memcached_correct_an_old_state_file(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         old = follower.state.read_bytes()
         log.write_bytes(access_line("/a") * 3)
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
@@ -249,7 +249,7 @@ def test_lines_that_were_not_delivered_at_the_end_count_after_the_next_start(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log = logs / "access.log"
-    with follow(place, memcached, log, args=("--drain-timeout", "0.2"), first=QUICK) as follower:
+    with follow(place, memcached, log, args=("--drain-timeout", "0.2"), patch=QUICK) as follower:
         memcached.pause()
         log.write_bytes(access_line("/a") * 3)
         eventually(lambda: follower.asked("hits 3"), what="it has read the lines")

@@ -53,7 +53,7 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
 ) -> None:
     log = logs / "access.log"
     log.touch()
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         written = Counter[str]()
         for number in range(4):
             with Writer(log) as writer:

@@ -99,7 +99,7 @@ def test_the_reply_to_the_last_mark_tells_whether_hits_were_counted(
     place: Path, logs: Path, reply: bytes, outcome: str
 ) -> None:
     log = logs / "access.log"
-    with Stranger(answering(sane(set=reply))) as server, follow(place, server, log, first=QUICK) as follower:
+    with Stranger(answering(sane(set=reply))) as server, follow(place, server, log, patch=QUICK) as follower:
         log.write_bytes(access_line("/a") * 3)
         eventually(lambda: follower.asked(f"pending 0, {outcome}, refused 0"), what=lambda: follower.stderr)
         text = f"no clear answer whether hits were counted: {server.spec} ({reply.decode()[:100]}), 3 hits in doubt"

@@ -9,6 +9,7 @@ import pytest
 from fasthits.daily.days import ONE_DAY
 from tests.support.commands import write
 from tests.support.logger import Logger
+from tests.support.processes import fasthits_command
 from tests.support.servers import Memcached, public_directory
 from tests.upkeep.doctor.support import COUNTED, line, log_of
 
@@ -24,7 +25,11 @@ def folder(place: Path) -> Path:
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Memcached]:
     """A memcached and its logger, for tests that do not change them."""
-    with public_directory() as place, Memcached(place) as server, Logger(place, "--memcached", server.spec):
+    with (
+        public_directory() as place,
+        Memcached(place) as server,
+        Logger(place, "--memcached", server.spec, command=fasthits_command("log")),
+    ):
         COUNTED.add(server.spec)
         yield server
         COUNTED.clear()

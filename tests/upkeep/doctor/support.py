@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.commands import fasthits
 from tests.support.logger import Logger
+from tests.support.processes import fasthits_command
 from tests.support.servers import IS_ROOT
 
 PATTERN = "logs/%Y/%m/%d/access.log"
@@ -76,7 +77,7 @@ def doctor(folder: Path, spec: str, *args: str, patch: str = AT_ONCE, **env: str
     taken = [word for word in args if word.startswith("--prefix=")]
     with contextlib.ExitStack() as stack:
         if taken or "FASTHITS_CONFIG" in env or spec not in COUNTED:
-            stack.enter_context(Logger(folder, "--memcached", spec, *taken, env=env))
+            stack.enter_context(Logger(folder, "--memcached", spec, *taken, command=fasthits_command("log"), env=env))
         return run_doctor(folder, spec, *args, patch=patch, **env)
 
 
