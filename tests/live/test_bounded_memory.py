@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from fasthits.live.keys import hit_key
 from tests.support.logger import DAY, Logger, access_line, access_lines
-from tests.support.processes import eventually
+from tests.support.processes import eventually, fasthits_command
 from tests.support.servers import Memcached, closed_port
 
 PATHS = int(os.environ.get("FASTHITS_PATHS", "1_000_000"))
@@ -36,11 +36,11 @@ def peaks_kib(logger: Logger) -> list[int]:
     return [peak_kib(pid) for pid in (logger.pid, *logger.children())]
 
 
-def send_paths(logger: Logger) -> None:
-    """Write a hit for each of PATHS paths, 60 bytes long."""
-    before, after = access_line("/PATH").split(b"/PATH")
-    for start in range(0, PATHS, CHUNK):
-        logger.write(b"".join(b"%b/%059d%b" % (before, number, after) for number in range(start, start + CHUNK)))
+def send_paths(logger: Logger, count: int) -> None:
+    """Write a hit for each of so many paths, 60 bytes long."""
+    lines = access_lines(f"/CHUNK{number:054d}" for number in range(CHUNK))
+    for chunk in range(count // CHUNK):
+        logger.write(lines.replace(b"CHUNK", b"%05d" % chunk))
     logger.wait_until_read(timeout=60)
 
 
@@ -58,8 +58,8 @@ def test_no_more_than_max_paths_wait_and_the_others_are_counted_as_dropped(
 ) -> None:
     memcached = start_memcached("-m", "256")
     memcached.kill()
-    logger = start_logger("--memcached", memcached.spec, "--max-paths", str(MAX_PATHS))
-    send_paths(logger)
+    logger = start_logger("--memcached", memcached.spec, "--max-paths", str(MAX_PATHS), command=fasthits_command("log"))
+    send_paths(logger, PATHS)
     said = figures(logger)
     assert said["hits"] == PATHS
     assert said["pending"] == MAX_PATHS
@@ -82,7 +82,7 @@ def test_fewer_long_paths_may_wait_so_that_memory_stays_bounded(
 ) -> None:
     memcached.kill()
     max_paths = 200_000
-    logger = start_logger("--memcached", memcached.spec, "--max-paths", str(max_paths))
+    logger = start_logger("--memcached", memcached.spec, "--max-paths", str(max_paths), command=fasthits_command("log"))
     for number in range(LONG_PATHS):
         logger.write(access_line(f"/{number:0{LONG_BYTES - 1}d}"))
     logger.wait_until_read(timeout=60)
@@ -102,7 +102,7 @@ def test_fewer_long_paths_may_wait_so_that_memory_stays_bounded(
 def test_at_the_end_of_input_undelivered_hits_are_reported_in_time(start_logger: Callable[..., Logger]) -> None:
     where = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", str(MAX_PATHS), "--drain-timeout", "0.5")
     logger = start_logger(*where)
-    send_paths(logger)
+    send_paths(logger, 2 * MAX_PATHS)
     assert logger.finish() == 0
     last = logger.stderr.splitlines()[-1]
     assert last.startswith(f"fasthits: ended before everything was delivered: {MAX_PATHS:,} hits waiting")
