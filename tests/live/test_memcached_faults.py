@@ -17,8 +17,8 @@ import pytest
 from fasthits.live.keys import hit_key
 from fasthits.live.memcached import PIECE_BYTES
 from tests.support.gateways import Twemproxy
-from tests.support.logger import DAY, Logger, access_lines
-from tests.support.processes import eventually, run_fasthits
+from tests.support.logger import DAY, Logger, access_line, access_lines
+from tests.support.processes import eventually, fasthits_command, run_fasthits
 from tests.support.proxy import Proxy
 from tests.support.servers import Memcached, closed_port
 
@@ -28,27 +28,28 @@ STALLS_SOON = "import fasthits.live.reader; fasthits.live.reader.STALL_SECONDS =
 """So that the hang is long enough for several reports of it, of which one may be said."""
 WARNS_ALWAYS = "import fasthits.live.supervisor; fasthits.live.supervisor.REPORT_SECONDS = 0.0"
 TIMED = os.environ.get("FASTHITS_TIMED") == "1"
-PATHS = [f"/page/{number}" for number in range(700)]
+PATHS = [b"/page/%d" % number for number in range(700)]
+LINES = [access_line(path) for path in PATHS]
 MEMORY_KIB = 150_000
 
 
 def send_for(logger: Logger, seconds: float) -> Counter[str]:
     """Write lines at the rate for some seconds, in pieces that fit into a pipe; return the views by key."""
-    sent: Counter[str] = Counter()
+    sent: Counter[int] = Counter()
     slowest = 0.0
     piece = LINES_A_SECOND // 1000
     begun = time.monotonic()
     for number in range(int(seconds * 1000)):
         time.sleep(max(0.0, begun + number / 1000 - time.monotonic()))
-        paths = [PATHS[(number * piece + each) % len(PATHS)] for each in range(piece)]
-        lines = access_lines(paths)
+        chosen = [(number * piece + each) % len(PATHS) for each in range(piece)]
+        lines = b"".join(LINES[each] for each in chosen)
         before = time.monotonic()
         logger.write(lines)
         slowest = max(slowest, time.monotonic() - before)
-        sent.update(hit_key(DAY, path.encode()) for path in paths)
+        sent.update(chosen)
     print(f"slowest write {slowest * 1000:.1f} ms of {sent.total():,} lines")
     assert not TIMED or slowest < 0.050
-    return sent
+    return Counter({hit_key(DAY, PATHS[each]): views for each, views in sent.items()})
 
 
 def peak_kib(pid: int) -> int:
@@ -96,7 +97,7 @@ def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
     with Proxy(memcached, seed=1) as proxy:
-        logger = start_logger("--memcached", proxy.spec)
+        logger = start_logger("--memcached", proxy.spec, command=fasthits_command("log"))
         proxy.delay = 0.2
         sent = send_for(logger, 2)
         proxy.delay, proxy.pause, proxy.piece_bytes = 0.0, 0.001, 50
@@ -127,7 +128,8 @@ def test_hits_that_come_while_it_is_down_are_counted_when_it_is_back(memcached: 
 
 
 def test_a_server_that_is_never_there_stops_no_writer(start_logger: Callable[..., Logger]) -> None:
-    logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.2")
+    where = ("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.2")
+    logger = start_logger(*where, command=fasthits_command("log"))
     sent = send_for(logger, 2)
     logger.wait_until_read()
     assert peak_kib(logger.pid) < MEMORY_KIB
@@ -170,7 +172,7 @@ def test_counters_that_memcached_has_lost_are_reported_once(
     """Without a word the numbers would be too low for the rest of the day. Counters that may expire say nothing."""
     today = date.today()
     keys = [hit_key(today, path) for path in (b"/a", b"/b")]
-    logger = start_logger("--memcached", memcached.spec, *ttl, first=WARNS_ALWAYS)
+    logger = start_logger("--memcached", memcached.spec, *ttl, patch=WARNS_ALWAYS)
     logger.write(access_lines(["/a", "/b"], today))
     memcached.expect(dict.fromkeys(keys, 1))
     logger.write(access_lines(["/a", "/b"], today))
@@ -200,7 +202,7 @@ def test_hits_that_a_full_server_refuses_wait_until_there_is_room(
 
 
 def test_a_counter_that_holds_a_text_is_left_and_its_hits_are_reported(memcached: Memcached, logger: Logger) -> None:
-    spoilt = hit_key(DAY, PATHS[3].encode())
+    spoilt = hit_key(DAY, PATHS[3])
     client = memcached.client()
     client.set(spoilt, b"text", noreply=False)
     sent = send_for(logger, 1)
