@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import zip_longest
 from typing import TypeVar
 
 from fasthits.formats.directives import Field, Literal
@@ -83,6 +84,12 @@ def last_needed(log_format: Format) -> int:
     return max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
 
 
+@once_a_format
+def place_of_time(log_format: Format) -> int:
+    """Return the number of the part that is the time."""
+    return next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
+
+
 def literal_behind(log_format: Format, at: int) -> bytes:
     """Return the text that ends a field, by its number. In a closed format, the last field ends like the previous."""
     parts = log_format.parts
@@ -93,9 +100,7 @@ def literal_behind(log_format: Format, at: int) -> bytes:
 @once_a_format
 def line_pattern(log_format: Format) -> re.Pattern[bytes]:
     """Return the regular expression of the lines of a format, from the bracket of the time on if it is anchored."""
-    start = 0
-    if log_format.anchored:
-        start = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
+    start = place_of_time(log_format) if log_format.anchored else 0
     last = last_needed(log_format)
     pattern, tail = rb"\[" if log_format.anchored else rb"", rb""
     for at, part in enumerate(log_format.parts[start:], start):
@@ -136,8 +141,9 @@ DATE_ITEMS["j"] = rb"\d{3}"
 WIDTHS = {"Y": 4, "G": 4, "b": 3, "j": 3, "a": 3, "z": 5, "u": 1, "w": 1, "%": 1, "": 1}
 
 
-def pattern_day(pattern: str, text: bytes) -> date | None:
-    """Return the day of a time. Only the first place of each item of its date matters; other text may be anything."""
+@lru_cache
+def date_pattern(pattern: str) -> tuple[re.Pattern[bytes], str, str, str]:
+    """Return the expression of a time, and the items of its year, month and day."""
     items = re.findall(r"%(.)|[^%]", pattern, re.DOTALL)
     year_item = "Y" if "Y" in items else "y"
     month_item = next((item for item in "mb" if item in items), "")
@@ -149,7 +155,13 @@ def pattern_day(pattern: str, text: bytes) -> date | None:
             regex += b"(?P<%b>%b)" % (item.encode(), DATE_ITEMS[item])
         else:
             regex += b".{%d}" % WIDTHS.get(item, 2)
-    found = re.fullmatch(regex, text, re.DOTALL)
+    return re.compile(regex, re.DOTALL), year_item, month_item, day_item
+
+
+def pattern_day(pattern: str, text: bytes) -> date | None:
+    """Return the day of a time. Only the first place of each item of its date matters; other text may be anything."""
+    regex, year_item, month_item, day_item = date_pattern(pattern)
+    found = regex.fullmatch(text)
     if not found:
         return None
     year, day = int(found[year_item]), int(found[day_item])
@@ -182,17 +194,33 @@ def loose_literal(text: bytes, before_status: bool = False) -> re.Pattern[bytes]
     return re.compile(pattern)
 
 
-def loose_end(field: Field, after: bytes, line: bytes, at: int) -> int | None:
-    """Return where a field ends when a line is read loosely; None if the field is missing."""
-    pattern = None
+def loose_pattern(field: Field, after: bytes) -> re.Pattern[bytes] | None:
+    """Return the expression for a field when a line is read loosely. None: it goes on to the text *after* it."""
     if field.kind == "status":
-        pattern = re.compile(rb"\d{3}|-1|-|0")
-    elif field.kind == "bytes":
-        pattern = re.compile(rb"\d+|-")
-    elif field.time_format == "apache":
-        pattern = LOOSE_CLF
-    elif field.time_format in TIMES or field.width or field.quoted:
-        pattern = re.compile(field_pattern(field, after) + (rb'(?=")' if field.quoted else b""), re.DOTALL)
+        return re.compile(rb"\d{3}|-1|-|0")
+    if field.kind == "bytes":
+        return re.compile(rb"\d+|-")
+    if field.time_format == "apache":
+        return LOOSE_CLF
+    if field.time_format in TIMES or field.width or field.quoted:
+        return re.compile(field_pattern(field, after) + (rb'(?=")' if field.quoted else b""), re.DOTALL)
+    return None
+
+
+@once_a_format
+def loose_steps(log_format: Format) -> Sequence[tuple[Field | Literal, bytes, re.Pattern[bytes] | None]]:
+    """Return the parts of a format, each with the text behind it and with its expression for loose reading."""
+    steps: list[tuple[Field | Literal, bytes, re.Pattern[bytes] | None]] = []
+    for part, following in zip_longest(log_format.parts, log_format.parts[1:]):
+        after = literal_behind(log_format, len(steps))
+        before_status = isinstance(following, Field) and following.kind == "status"
+        is_text = isinstance(part, Literal)
+        steps.append((part, after, loose_literal(part.text, before_status) if is_text else loose_pattern(part, after)))
+    return steps
+
+
+def loose_end(field: Field, after: bytes, pattern: re.Pattern[bytes] | None, line: bytes, at: int) -> int | None:
+    """Return where a field ends when a line is read loosely; None if the field is missing."""
     if pattern:
         found = pattern.match(line, at)
         return found.end() if found else None
@@ -213,7 +241,7 @@ def read_loosely(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
     line = line.strip(b" \t\r\0")
     if not log_format.anchored:
         return read_loosely_from(line, 0, log_format, 0)
-    first = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
+    first = place_of_time(log_format)
     for bracket in re.finditer(rb"\[(?!\[)", line):  # no time begins with a bracket
         if len(line) - bracket.start() > TIME_BYTES:
             found = read_loosely_from(line, bracket.end(), log_format, first)
@@ -226,19 +254,15 @@ def read_loosely_from(
     line: bytes, start: int, log_format: Format, first: int
 ) -> tuple[dict[str, bytes], int, int] | None:
     """Do what `read_loosely` does, from *start* on, beginning with the part *first*."""
-    parts = log_format.parts
     fields: dict[str, bytes] = {}
     at = behind = start
     last = last_needed(log_format)
-    for number, part in enumerate(parts[first:], first):
-        following = parts[number + 1] if number + 1 < len(parts) else None
-        after = literal_behind(log_format, number)
+    for number, (part, after, pattern) in enumerate(loose_steps(log_format)[first:], first):
         if isinstance(part, Literal):
-            before_status = isinstance(following, Field) and following.kind == "status"
-            found = loose_literal(part.text, before_status).match(line, at)
+            found = pattern.match(line, at) if pattern else None
             end = found.end() if found else None
         else:
-            end = loose_end(part, after, line, at)
+            end = loose_end(part, after, pattern, line, at)
             text = line[at:end]
             if end is not None and (
                 (part.kind == "status" and log_format.anchored and len(text) != 3)
@@ -269,8 +293,8 @@ def read_loosely_from(
 def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int, int] | None:
     """Return the fields of a line, where the first begins, and where the last needed field ends; None for a malformed
     line."""
-    clock = log_format.field("time")
-    assert clock
+    clock = log_format.parts[place_of_time(log_format)]
+    assert isinstance(clock, Field)
     pattern = line_pattern(log_format)
     match = pattern.search(line) if log_format.anchored else pattern.match(line)
     while match and not field_day(clock, match["time"]):
