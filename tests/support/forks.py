@@ -35,7 +35,7 @@ MESSAGE_BYTES = 1 << 17
 IMPORTED_WHEN_USED = ("fasthits.django", "fasthits.web", "fasthits.__main__")
 IMPORTED_FOR = {"serve": "fasthits.web.server", "--cluster": "distributed", "dask": "distributed"}
 """Words of commands, and the slow modules that are imported before the first of these commands."""
-READ_AT_RUN_TIME = ("FASTHITS_", "AWS_", "COLUMNS", "HOME", "TZ")
+READ_AT_RUN_TIME = ("FASTHITS_", "_FASTHITS_COMPLETE", "COMP_", "AWS_", "COLUMNS", "HOME", "TZ")
 """Environment variables that take effect even if they are set after the start of a process."""
 
 

@@ -185,7 +185,7 @@ def test_a_copy_of_the_machine_does_not_go_on_at_the_place_of_the_other_machine(
     """A machine made from an image of a running web server has the same files and state, and the same memcached."""
     log = logs / "access.log"
     log.touch()
-    with follow(place, memcached, log, first=QUICK) as follower:
+    with follow(place, memcached, log, patch=QUICK) as follower:
         image = follower.state.read_bytes()
         log.write_bytes(access_line("/a") * 30)
         expect_all(memcached, follower, lambda: Counter({"/a": 30}))
