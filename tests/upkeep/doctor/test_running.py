@@ -125,17 +125,17 @@ def test_a_virtual_host_whose_own_log_is_not_counted_is_reported(folder: Path, m
     log.unlink()
     own = f"<VirtualHost *:*>\nServerName own.example\nCustomLog {log} combined\n</VirtualHost>"
     with Apache(folder / "apache", [logger], extra=own) as apache:
-        stop: list[bool] = []
+        stop = Event()
 
         def browse() -> None:
-            while not stop:
+            while not stop.wait(0.01):
                 apache.request("/a.html")
 
         thread = Thread(target=browse)
         thread.start()
         eventually(lambda: log.exists() and log.stat().st_size, what="Apache logs")
         failed = run_doctor(folder, memcached.spec, patch=IMPATIENT).failed()
-        stop.append(True)
+        stop.set()
         thread.join()
     assert " grows, but it is not counted: there is no counter :1:" in failed["log is counted"]
     assert "write GlobalLog instead of CustomLog" in failed["log is counted"]
