@@ -2,7 +2,6 @@
 
 import ssl
 import subprocess
-from pathlib import Path
 
 import pytest
 from pymemcache.client.hash import HashClient
@@ -69,8 +68,9 @@ def test_tls_checks_the_certificate_and_the_name() -> None:
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    tmp_path = tmp_path_factory.mktemp("tls")
     authority = Authority(tmp_path)
     found = {"ca": authority.file, "cert": authority.issue("me@example.org"), "other": authority.issue("x@example.org")}
     found |= {"text": tmp_path / "text", "locked": tmp_path / "locked", "missing": tmp_path / "missing"}

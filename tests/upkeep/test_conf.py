@@ -335,7 +335,7 @@ def test_systemd_gets_its_percents_doubled_and_spaces_quoted() -> None:
 
 def test_tls_is_in_every_command_that_talks_to_memcached(place: Path) -> None:
     require_program("openssl")
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out ca.pem -days 1 -subj /CN=localhost"
+    make = "openssl req -x509 -newkey ed25519 -nodes -keyout key.pem -out ca.pem -days 1 -subj /CN=localhost"
     subprocess.run(make.split(), cwd=place, check=True, capture_output=True)
     text = conf("--memcached", "tls://cache.example:11211", "--tls-ca", f"{place}/ca.pem")
     option = f"--memcached tls://cache.example:11211 --tls-ca {place}/ca.pem"

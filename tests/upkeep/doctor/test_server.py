@@ -60,7 +60,7 @@ def test_a_memcached_that_answers_only_version_is_reported(folder: Path, reply: 
 def test_a_server_that_wants_tls_is_reported_with_how_to_write_it(folder: Path) -> None:
     for name in ("key.pem", "cert.pem"):
         write(folder / name).chmod(0o644)
-    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=localhost"
+    make = "openssl req -x509 -newkey ed25519 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=localhost"
     subprocess.run(make.split(), cwd=folder, check=True, capture_output=True)
     files = f"ssl_chain_cert={folder}/cert.pem,ssl_key={folder}/key.pem"
     port = str(free_port())
