@@ -119,9 +119,9 @@ CASES: Mapping[str, Case] = {
 
 
 def line_of(case: Case, text: str, size: int) -> bytes:
-    """Return a line with *size* bytes of *text* repeated in the field of a case."""
+    """Return a line with about *size* bytes in the field of a case: *text* repeated, so that all sizes end alike."""
     raw = text.encode()
-    raw = (raw * (size // len(raw) + 1))[:size].rstrip(b"\\")
+    raw = (raw * (size // len(raw) + 1)).rstrip(b"\\")
     if case.rules.format == "json":
         head = b'{"ts":1773306000,"status":200,"request":"GET '
         return {
