@@ -43,5 +43,4 @@ def test_a_logger_and_its_courier_are_found_by_their_mark_and_ended(
         logger.write(access_line("/a"))
         (courier,) = eventually(logger.children, what="the logger has a courier")
         assert set(logger.processes()) == {logger.pid, courier}
-    assert not is_alive(logger.pid)
-    assert not is_alive(courier)
+    eventually(lambda: not is_alive(logger.pid) and not is_alive(courier), what="both are ended")

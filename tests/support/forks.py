@@ -92,7 +92,8 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended, and nobody has said so yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill it, and wait: `poll` would know of the end only when the process that forks does."""
