@@ -23,6 +23,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def as_sent(path: str) -> str:
+    """Return a path as browsers send it: ``/caf%C3%A9`` for ``/café``."""
+    encoded = path.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in encoded)
+
+
 def printable(text: str) -> str:
     r"""Return *text* with every character that a terminal could act on written as ``\xhh`` or ``\uhhhh``.
 

@@ -9,7 +9,7 @@ from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Prefix, takes_servers
 from fasthits.cli.output import as_kept, echo, say
 from fasthits.daily.days import parse_day
-from fasthits.display import printable
+from fasthits.display import as_sent, printable
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
 from fasthits.rules.paths import part_host
@@ -66,6 +66,8 @@ def today(
             say(f"no counter: {path} (a query counts only if the loggers run with --keep-query)")
         elif path.startswith("//") and (host := part_host(path)[0]) != host.lower():
             say(f"no counter: {path} (hosts are counted in lower case: {host.lower()})")
+        elif not path.isascii():
+            say(f"no counter: {path} (browsers send it, and most logs have it, as {as_sent(path)})")
 
 
 def _warnings(servers: Sequence[str], prefix: str) -> list[str]:

@@ -7,9 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date
-from string import punctuation
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -34,6 +32,7 @@ from fasthits.daily.past.documents import (
 )
 from fasthits.daily.past.history import History
 from fasthits.daily.past.report import STYLE, Report
+from fasthits.display import as_sent
 from fasthits.errors import FasthitsError
 from fasthits.live.processes import count_loggers
 from fasthits.web.archive import Archive, Find
@@ -97,8 +96,7 @@ class Api:
         views = await self._now.views_of(query.path)
         reason = _WHY_UNKNOWN[query.path.startswith("#")] if views is None else None
         if views == 0 and not query.path.isascii():
-            sent = quote(query.path, safe=punctuation)
-            reason = f"browsers send this path, and logs have it, as {sent}: encode its % as %25"
+            reason = f"browsers send it, and most logs have it, as {as_sent(query.path)}: encode its % as %25"
         answer = {"path": query.path, "day": str(sample.day), "time_zone": sample.at.tzname()}
         return JSONResponse({**answer, "views": views, "reason": reason})
 

@@ -73,6 +73,14 @@ def test_a_url_is_no_path(memcached: Memcached) -> None:
     )
 
 
+def test_a_path_that_browsers_encode_is_named_as_they_send_it(memcached: Memcached) -> None:
+    log(memcached, access_line("/caf%C3%A9", date.today()))
+    done = run_fasthits("today", "/café", "/caf%C3%A9", "--memcached", memcached.spec)
+    assert (done.returncode, done.stdout.decode()) == (0, "0\t/café\n1\t/caf%C3%A9\n")
+    why = "browsers send it, and most logs have it, as /caf%C3%A9"
+    assert done.stderr.decode() == f"fasthits: no counter: /café ({why})\n"
+
+
 def test_a_path_without_its_host_has_no_counter_where_each_host_is_counted_separately(memcached: Memcached) -> None:
     log(memcached, b"www.example.org:80 " + access_line("/a", date.today()), "--by-host")
     log(memcached, (b"www.example.org:80 " + access_line("/" + "x" * 300, date.today())) * 2, "--by-host")
