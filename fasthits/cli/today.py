@@ -51,7 +51,7 @@ def today(
     for path in paths:
         number = views[path]
         echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(as_kept(path))}")
-    for warning in _warnings(servers, prefix) if wanted == date.today() else ():
+    for warning in _warnings(servers, prefix, figures) if wanted == date.today() else ():
         say(warning)
     if unknown:
         raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
@@ -70,13 +70,13 @@ def today(
             say(f"no counter: {path} (browsers send it, and most logs have it, as {as_sent(path)})")
 
 
-def _warnings(servers: Sequence[str], prefix: str) -> list[str]:
-    """Return the loggers' losses and warnings of today, each in a line."""
+def _warnings(servers: Sequence[str], prefix: str, figures: Mapping[str, int]) -> list[str]:
+    """Return the loggers' losses and warnings of today, each in a line; *figures* are empty if not yet read."""
     from fasthits.live.causes import warnings_of
     from fasthits.live.statistics import read_figures
 
     try:
-        return list(map(str, warnings_of(read_figures(servers, prefix))))
+        return list(map(str, warnings_of(figures or read_figures(servers, prefix))))
     except MemcachedError as error:  # another server than that of the paths
         return [f"warnings of loggers are unknown: {error}"]
 

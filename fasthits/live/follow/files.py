@@ -13,7 +13,7 @@ import os
 import shlex
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from fnmatch import fnmatchcase
 
 from fasthits.formats.packing import HEAD_BYTES as PACKING_BYTES
@@ -233,7 +233,7 @@ class Files:
         """Begin to read a file at *offset*, or at the offset noted when it could not be opened before."""
         start = self._starts.setdefault(_id(found), offset)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = _opened(path)
         except OSError as error:
             self._unreadable(path, error)
             return None
@@ -261,7 +261,7 @@ class Files:
         for position in positions:
             for path in _places(position):
                 with suppress(OSError):
-                    self._held[position.file] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    self._held[position.file] = _opened(path)
                     break
 
     def contradict(self, positions: Positions) -> bool:
@@ -269,13 +269,9 @@ class Files:
         the positions are those of another machine, made from the same image."""
         for position in positions:
             for path in _places(position):
-                with suppress(OSError):
-                    tail = Tail(path, os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), 0)
-                    try:
-                        if tail.contradicts(position):
-                            return True
-                    finally:
-                        tail.close()
+                with suppress(OSError), closing(Tail(path, _opened(path), 0)) as tail:
+                    if tail.contradicts(position):
+                        return True
         return False
 
     def _let_go(self) -> None:
@@ -366,6 +362,11 @@ def _could_search(pattern: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _opened(path: str) -> int:
+    """Return a descriptor to read a file; a named pipe would block. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _status(path: str, report: Callable[[OSError], None] | None = None) -> os.stat_result | None:
