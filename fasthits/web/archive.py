@@ -61,6 +61,7 @@ class Archive:
         self._kept_bytes = 0
         self._asked: OrderedDict[Question, bool] = OrderedDict.fromkeys(FIRST, True)
         self._cheap, self._dear = CapacityLimiter(CHEAP_AT_ONCE), CapacityLimiter(DEAR_AT_ONCE)
+        self._ended = False
 
     async def state(self) -> str:
         """Return a text that changes when an answer may change: with the database, the day and the version.
@@ -117,12 +118,13 @@ class Archive:
                     for (find, arguments), dear in list(self._asked.items()):
                         await self.ask(find, *arguments, dear=dear)
             except FasthitsError as error:  # clients will see the error, too
-                if is_first:
+                if is_first and not self._ended:
                     say(f"warning: the page has no past days: {error}")
             await asyncio.sleep(WATCH_SECONDS)
 
     def end(self) -> None:
         """Interrupt all questions."""
+        self._ended = True
         for running in self._running.values():
             running.end()
 

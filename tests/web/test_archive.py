@@ -81,6 +81,23 @@ def test_a_question_without_clients_is_interrupted(kept: Path) -> None:
     run(test)
 
 
+def test_an_end_during_the_first_questions_is_no_warning(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        endless, said = Endless(), list[str]()
+        monkeypatch.setattr(archives, "FIRST", ((endless.find, ()),))
+        monkeypatch.setattr(archives, "WATCH_SECONDS", 0)
+        archive = Archive(kept)
+        watching = asyncio.create_task(archive.watch(said.append))
+        await happens(endless.begun)
+        archive.end()
+        os.utime(kept, (0, 0))  # a change, so that it asks again
+        await happens(endless.begun)
+        watching.cancel()
+        assert said == []
+
+    run(test)
+
+
 def test_quick_questions_do_not_wait_for_slow_questions(kept: Path) -> None:
     async def test() -> None:
         archive, endless = Archive(kept), Endless()
