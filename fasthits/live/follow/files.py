@@ -321,11 +321,18 @@ class Files:
         return None
 
     def _move_to(self, tail: Tail, position: Position) -> None:
-        """Go on at *position* in a file that begins in the same way, or at its end if the file is shorter."""
+        """Go on at *position* in a file that begins in the same way, or at its end if the file is shorter.
+
+        If it has lost lines and has grown again, nobody knows where its new lines begin.
+        """
         if tail.size < position.offset:
             self._go_on_at_the_end(tail, position)
-        else:
-            tail.move_to(position.offset)
+            return
+        if tail.contradicts(position):
+            other = f"{position.path} has other lines before byte {position.offset:,} than those that were counted"
+            hint = "after a power failure? fasthits warm repairs the counters"
+            self._report(f"truncated {position.path}", f"{other}: counting goes on behind them ({hint})")
+        tail.move_to(position.offset)
 
     def _take_up(self, name: str, path: str, found: os.stat_result, positions: Positions) -> None:
         """Read a new rotated file, unless it begins like a file that was read, because then it is a copy."""

@@ -83,7 +83,8 @@ class Tail:
             self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
         except OSError:
             self.offset = 0
-        self._head = self._last = self._columns = b""
+        self._head = self._columns = b""
+        self._last = self._find_last(self.offset)
         self.origin = NO_FILE
 
     def learn_head(self) -> None:

@@ -453,6 +453,39 @@ def test_a_log_that_has_lost_its_end_goes_on_there(log: Path, restarts: bool, re
         assert said.startswith(f"{log} has lost the 995 bytes behind byte 9,005, which were counted: counting goes on")
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_log_that_has_lost_its_end_and_has_grown_again_is_reported(log: Path, replaced: bool) -> None:
+    log.touch()
+    following = Following(log)
+    append(log, "".join(f"line {number:04}\n" for number in range(1000)))
+    following.lines()
+    os.truncate(log, 9000)
+    append(log, "".join(f"new line {number:04}\n" for number in range(1000)))
+    if replaced:
+        replace_by_copy(log)
+    following = following.again(log)
+    assert following.lines()[-1] == "new line 0999"
+    (said,) = following.said
+    assert said.startswith(f"{log} has other lines before byte 10,000 than those that were counted: counting goes on")
+
+
+def test_a_log_with_a_hole_is_the_same_log_after_a_restart(log: Path) -> None:
+    """A writer that does not append goes on behind a hole when its log is truncated."""
+    log.touch()
+    following = Following(log)
+    append(log, "one\n" * 3000)
+    following.lines()
+    os.truncate(log, 0)
+    with log.open("r+b") as writer:
+        writer.seek(12_288)
+        writer.write(b"two\n")
+    assert following.lines() == ["two"]
+    following = following.again(log)
+    append(log, "three\n")
+    assert following.lines() == ["three"]
+    assert following.said == []
+
+
 def test_lines_of_a_replaced_log_that_were_not_read_before_count_once(log: Path) -> None:
     log.touch()
     following = Following(log)
