@@ -24,7 +24,7 @@ from fasthits.live.connections import RETRY_SECONDS
 from fasthits.live.courier import Courier
 from fasthits.live.memcached import CounterStore, Delivery
 from fasthits.live.misfits import Misfits
-from fasthits.live.statistics import NO_LOSS, Health, hours_of, losses_in, status_line
+from fasthits.live.statistics import NO_LOSS, RULES, Health, hours_of, losses_in, status_line
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
@@ -87,6 +87,7 @@ class Reader:
         self._read_bytes = 0
         self._pipe_bytes = _pipe_bytes(fd)
         self._by_host = compiled.rules.by_host
+        self._by_rules = RULES + compiled.rules.mark
         self._fresh = FreshBacklog(compiled)
         self._misfits = Misfits(compiled)
         self._returned = Backlog()
@@ -168,6 +169,7 @@ class Reader:
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
         figures["by host"] = figures["hits"] * self._by_host
+        figures[self._by_rules] = figures["hits"]
         hours = hours_of(self._fresh.hit_table)
         if self._fresh.knows_hours:
             self._hours += hours

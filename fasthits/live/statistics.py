@@ -25,6 +25,8 @@ FIGURES = (
 Discarded lines are not among the lines: they came while a logger could not count. The figure "by host" has the hits of
 loggers that count each host separately. The rest are numbers of warnings."""
 
+RULES = "rules "
+"""How the figure of the hits that were counted by certain rules begins; it ends with their `Rules.mark`."""
 
 NO_LOSS = "no hit lost"
 
@@ -88,15 +90,21 @@ class Health:
             self._published[day if path.startswith(_HOUR_BYTES) else None, path] -= rise
 
     def _now(self) -> Counter[str]:
-        return Counter({name: number for name, number in self._figures().items() if name in FIGURES or "hour" in name})
+        return Counter(
+            {name: number for name, number in self._figures().items() if _is_of_today(name) or "hour" in name}
+        )
 
 
 def _place_of(name: str) -> tuple[date | None, bytes]:
     """Return the day of a figure, None for the day of publishing, and what it has in place of a path."""
-    if name in FIGURES:
+    if _is_of_today(name):
         return None, figure_path(name)
     day, _, hour = name.partition(" ")
     return date.fromisoformat(day), figure_path(hour)
+
+
+def _is_of_today(name: str) -> bool:
+    return name in FIGURES or name.startswith(RULES)
 
 
 def losses_in(figures: Mapping[str, int]) -> str:
@@ -124,6 +132,16 @@ def read_figures(servers: Sequence[str], prefix: str, day: date | None = None) -
     keys = {name: hit_key(day or date.today(), figure_path(name), prefix) for name in FIGURES}
     numbers = read_views(servers, list(keys.values()))
     return {name: numbers.get(key, 0) for name, key in keys.items()}
+
+
+def have_counted_otherwise(servers: Sequence[str], prefix: str, day: date, mark: str) -> bool:
+    """Tell whether loggers have counted on *day*, but none of them by the rules with this `Rules.mark`.
+
+    Raises MemcachedError.
+    """
+    hits, by_rules = (hit_key(day, figure_path(name), prefix) for name in ("hits", RULES + mark))
+    found = read_views(servers, [hits, by_rules])
+    return hits in found and by_rules not in found
 
 
 def is_by_host(figures: Mapping[str, int]) -> bool:

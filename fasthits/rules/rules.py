@@ -10,8 +10,9 @@ with its query if queries are kept, and after the host and a space if hosts are 
 
 from collections.abc import Mapping
 from typing import Literal
+from zlib import crc32
 
-from fasthits.records import Record, replace
+from fasthits.records import Record, fields_of, replace
 
 Bots = Literal["count", "exclude", "apart"]
 NotFound = Literal["count", "apart"]
@@ -31,6 +32,9 @@ STATIC_ENDINGS = tuple(
 are not in the list: people open them for their own sake."""
 
 NO_FIELDS: Mapping[str, str] = {}
+
+FORMATS = ("format", "json_fields")
+"""The fields of `Rules` that tell how the lines of a log look, not which of them count."""
 
 
 class Rules(Record):
@@ -85,3 +89,24 @@ class Rules(Record):
     def looks_at_agents(self) -> bool:
         """Whether the user agent of a line matters."""
         return self.bots != "count" or bool(self.include_agents or self.exclude_agents)
+
+    def texts(self) -> dict[str, str]:
+        """Return the rules that are not the default, by name, as text; also FORMATS."""
+        default = fields_of(Rules())
+        used = {name: value for name, value in fields_of(self).items() if value != default[name] and name != "pages"}
+        return {name: text_of(value) for name, value in sorted(used.items())}
+
+    @property
+    def mark(self) -> str:
+        """Eight hexadecimal digits. Rules by which the same lines count under the same paths have the same."""
+        texts = [text for text in self.texts().items() if text[0] not in FORMATS]
+        return f"{crc32(ascii(texts).encode('ascii')):08x}"
+
+
+def text_of(value: object) -> str:
+    """Return the value of a rule or of another option as text. No rule depends on an order."""
+    if isinstance(value, set | frozenset | tuple | list):
+        return ", ".join(sorted(map(str, value)))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={value[key]}" for key in sorted(value))
+    return "yes" if value is True else str(value)

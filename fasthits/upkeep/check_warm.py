@@ -16,10 +16,13 @@ from fasthits.daily.counting.count_days import DEFAULT_RULES, Progress, count_da
 from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.logfiles import STDIN
 from fasthits.daily.logs.sources import Patterns
-from fasthits.errors import LogFileError, MemcachedError
+from fasthits.errors import LogFileError, MemcachedError, UsageError
 from fasthits.live.keys import hit_key
 from fasthits.live.memcached import BATCH_ROWS, CounterStore, locked, read_views
-from fasthits.rules.rules import Rules
+from fasthits.live.statistics import have_counted_otherwise
+from fasthits.rules.rules import FORMATS, Rules
+
+TAKE_THEIRS = "take the options of fasthits log, which fasthits doctor names, or put them into /etc/fasthits.toml"
 
 
 class Difference(NamedTuple):
@@ -75,6 +78,7 @@ class LiveDay:
 
     def compare(self) -> Comparison:
         """Compare the counters with the files, which are counted twice: before and after."""
+        self._check_rules()
         before = self._views_in_files()
         time.sleep(self.settle_seconds)
         live = self._views_in_counters(before)
@@ -93,6 +97,7 @@ class LiveDay:
         may be added but never too many; run it again. Only one process at a time may do this, and a lock in memcached
         ensures it. A new counter lives for *ttl* seconds. After MemcachedError another run adds the rest.
         """
+        self._check_rules()
         with locked(self.servers, f"{self.prefix}{self.day}#warm"):
             paths, missing = self._missing_for_good()
             rows = [(self.day, path, views) for path, views in missing.items()]
@@ -104,6 +109,12 @@ class LiveDay:
                 for problem in delivery.problems.values():
                     raise MemcachedError("could not add all missing hits", problem, "run it again")
         return Warming(added, len(rows), paths - len(rows))
+
+    def _check_rules(self) -> None:
+        """Raise UsageError if the loggers have counted by other rules: the hits of both cannot be compared."""
+        if have_counted_otherwise(self.servers, self.prefix, self.day, self.rules.live.mark):
+            names = [name.replace("_", "-") for name in self.rules.texts() if name not in FORMATS]
+            raise UsageError("no logger has counted by these rules", ", ".join(names) or "the default", TAKE_THEIRS)
 
     def _missing_for_good(self) -> tuple[int, dict[bytes, int]]:
         """Return the number of paths in the files, and the hits that their counters lack and will not get.

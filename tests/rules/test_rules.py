@@ -416,3 +416,24 @@ def test_the_core_reads_codes_as_regular_expressions_do(text: bytes) -> None:
 )
 def test_a_query_is_reduced_to_the_parameters_to_keep(query: bytes, kept: bytes) -> None:
     assert parameter_keeper([b"page", b"lang"])(query) == kept
+
+
+def test_rules_have_the_same_mark_if_the_same_lines_count() -> None:
+    given: list[dict[str, object]] = [
+        {},
+        {"method": "GET,POST"},
+        {"status": "2xx"},
+        {"include-path": "/a*"},
+        {"exclude-path": "/a*"},
+        {"exclude-path": "/caf\udce9"},
+        {"exclude-static": True},
+        {"keep-query": "page"},
+        {"keep-query": "all"},
+        {"fold-slash": True},
+        {"bots": "exclude"},
+        {"exclude-agent": "a"},
+        {"by-host": True},
+    ]
+    assert len({make_rules(each).mark for each in given}) == len(given)
+    ordered, turned = {"method": "GET,POST", "format": "combined"}, {"method": "POST,GET"}
+    assert make_rules(ordered).mark == make_rules(turned).mark

@@ -41,7 +41,7 @@ ANSWER_SECONDS = 30.0
 FIGURE_KEY = re.compile(
     r"[^/#]*\d{4}-\d\d-\d\d!"
     "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|by-host|warning-[a-z]+"
-    r"|hour-\d\d)"
+    r"|hour-\d\d|rules-[0-9a-f]{8})"
 )
 """Besides the keys of hits, a logger makes only these keys."""
 PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
@@ -267,9 +267,12 @@ class Memcached(Program):
         return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
-        """Return the figures that loggers have published, of all days and prefixes, without zeros and warnings."""
+        """Return the figures that loggers have published, of all days and prefixes, without zeros and warnings.
+
+        Those of single hours and rules are left out.
+        """
         found = self._published().items()
-        return {name: number for name, number in found if not name.startswith(("warning-", "hour-"))}
+        return {name: number for name, number in found if not name.startswith(("warning-", "hour-", "rules-"))}
 
     def warnings(self) -> dict[str, int]:
         """Return how often loggers have warned, by cause, for all days and prefixes together."""

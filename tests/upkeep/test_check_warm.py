@@ -223,3 +223,24 @@ def test_a_counter_that_holds_no_number_is_an_error_and_stays(memcached: Memcach
     client.close()
     assert b"no number in counter: :1:2026-03-12/a" in done.stderr
     eventually(lambda: memcached.item(f":1:{DAY}#warm") is None, what="the lock to be gone")
+
+
+@pytest.mark.parametrize("command", ["check", "warm"])
+def test_rules_by_which_no_logger_counts_are_refused(
+    memcached: Memcached, start_logger: Callable[..., Logger], place: Path, command: str
+) -> None:
+    """The hits of the style sheet would be missing, and `warm` would add them."""
+    log = place / "access.log"
+    today = date.today()
+    log.write_bytes(access_lines(["/a", "/a.css"], today))
+    logger = start_logger("--memcached", memcached.spec, "--exclude-static")
+    logger.write(log.read_bytes())
+    assert logger.finish() == 0
+    where = ("--logs", str(log), "--memcached", memcached.spec, *SETTLE)
+    for given, named in (((), "the default"), (("--exclude-static", "--fold-slash"), "exclude-static, fold-slash")):
+        done = run_fasthits(command, *where, *given)
+        said = f"fasthits: no logger has counted by these rules: {named} (take the options of fasthits log, which"
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr.decode().startswith(said)
+    assert run_fasthits(command, *where, "--exclude-static", "--format", "combined").returncode == 0
+    assert memcached.counters() == {hit_key(today, b"/a"): 1}

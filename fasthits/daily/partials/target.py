@@ -14,12 +14,9 @@ from fasthits.daily.partials.files import Partial, Table, now, of_days, read_par
 from fasthits.daily.targets.refusals import NOT_COMPARED, compare
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, Target
 from fasthits.errors import TableError
-from fasthits.records import fields_of
-from fasthits.rules.rules import Rules
+from fasthits.rules.rules import FORMATS, Rules, text_of
 
 ANOTHER = "name another with --to NAME.hits"
-FORMATS = ("format", "json_fields")
-"""The fields of `Rules` that tell how the lines of a log look, not which of them count."""
 HOURS = 24
 FEW_BYTES = 64 << 20
 """Memory for the merge of two partials."""
@@ -35,23 +32,13 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, server: str, rules: Rules, **options: object) -> "Origin":
         """Return the origin of rows that *rules* and other *options* of a rollup have counted."""
-        used: dict[str, object] = fields_of(rules)
-        default = Rules()
-        used = {name: value for name, value in used.items() if value != getattr(default, name) and name != "pages"}
+        used = rules.texts()
         if rules.looks_at_agents:
             from importlib.metadata import version
 
             used["list of bots"] = version("crawler-user-agents")
-        used |= {name: value for name, value in options.items() if value}
-        return cls(server, {name: _text(value) for name, value in sorted(used.items())})
-
-
-def _text(value: object) -> str:
-    if isinstance(value, set | frozenset | tuple | list):  # no rule depends on an order
-        return ", ".join(sorted(map(str, value)))
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={value[key]}" for key in sorted(value))
-    return "yes" if value is True else str(value)
+        used |= {name: text_of(value) for name, value in options.items() if value}
+        return cls(server, dict(sorted(used.items())))
 
 
 class PartialTarget(Target):

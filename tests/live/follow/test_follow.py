@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.live.keys import hit_key
+from fasthits.live.keys import figure_path, hit_key
+from fasthits.live.statistics import RULES
+from fasthits.rules.rules import Rules
 from tests.support.following import QUICK, Writer, expect_all, follow, views_by_path
 from tests.support.logger import access_line
 from tests.support.processes import eventually
@@ -155,6 +157,7 @@ def test_it_says_that_each_host_is_counted_separately_as_other_loggers_do(
         eventually(lambda: memcached.counters(), what="the hits are counted")
         assert follower.stop() == 0
     assert memcached.figures()["by-host"] == memcached.figures()["hits"] == 3
+    assert memcached.views(hit_key(date.today(), figure_path(RULES + Rules(by_host=True).mark))) == 3
 
 
 def test_rules_and_formats_apply_to_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
