@@ -56,6 +56,8 @@ def check(
     if result.missing:
         hint = "to add them: fasthits warm"
         say(f"{counted(len(result.missing), 'path')} missing {counted(result.hits_missing(), 'hit')} ({hint})")
+        if not (result.equal_paths or result.more):
+            _say_none_was_right()
     if result.more:
         why = (
             "the log lacks lines, as with cronolog when Apache restarts, or lines were counted twice, or by other rules"
@@ -100,6 +102,13 @@ def warm(
     say(f"{date_}: {added}, {result.right:,} already right")
     if not (result.counters or result.right):
         _say_nothing_compared(date_)
+    elif not result.right:
+        _say_none_was_right()
+
+
+def _say_none_was_right() -> None:
+    hint = "unless memcached has just been restarted, take --memcached and --prefix from the logger: fasthits doctor"
+    say(f"no counter had all its hits ({hint})")
 
 
 def _say_nothing_compared(day: date) -> None:

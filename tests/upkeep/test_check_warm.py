@@ -17,6 +17,10 @@ from tests.support.servers import Memcached
 
 SETTLE = ("--settle", "0.1")
 LONG = "/" + "long" * 100
+NONE_WAS_RIGHT = (
+    "fasthits: no counter had all its hits "
+    "(unless memcached has just been restarted, take --memcached and --prefix from the logger: fasthits doctor)"
+)
 
 
 @pytest.fixture
@@ -67,7 +71,9 @@ def test_warm_brings_back_all_that_memcached_lost_once(memcached: Memcached, log
     assert logger.finish() == 0
     memcached.restart()
     first = run("warm", log, memcached)
-    assert first.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 0 already right\n"
+    said, hint = first.stderr.decode().splitlines()
+    assert said == "fasthits: 2026-03-12: 30 hits added to 5 counters, 0 already right"
+    assert hint == NONE_WAS_RIGHT
     assert run("check", log, memcached).returncode == 0
     second = run("warm", log, memcached)
     assert second.stderr == b"fasthits: 2026-03-12: 0 hits added to 0 counters, 5 already right\n"
@@ -244,3 +250,12 @@ def test_rules_by_which_no_logger_counts_are_refused(
         assert done.stderr.decode().startswith(said)
     assert run_fasthits(command, *where, "--exclude-static", "--format", "combined").returncode == 0
     assert memcached.counters() == {hit_key(today, b"/a"): 1}
+
+
+def test_counters_that_no_logger_has_made_are_reported(memcached: Memcached, logger: Logger, log: Path) -> None:
+    """A prefix was forgotten, so `warm` repairs nothing."""
+    logger.write(log.read_bytes())
+    assert logger.finish() == 0
+    for command in ("check", "warm"):
+        assert NONE_WAS_RIGHT in run(command, log, memcached, "--prefix", "other:").stderr.decode().splitlines()
+        assert NONE_WAS_RIGHT not in run(command, log, memcached).stderr.decode().splitlines()
