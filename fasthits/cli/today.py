@@ -11,6 +11,7 @@ from fasthits.cli.output import as_kept, echo, say
 from fasthits.daily.days import parse_day
 from fasthits.display import as_sent, printable
 from fasthits.errors import MemcachedError, UsageError
+from fasthits.live.causes import NO_LOGGER
 from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
 from fasthits.rules.paths import part_host
 
@@ -91,4 +92,4 @@ def _why_unknown(day: date, figures: Mapping[str, int]) -> str:
         return "that day has not begun"
     if day < today:
         return f"counters expire two hours after their day: fasthits history PATH --date {day}"
-    return "" if figures["lines"] else "no logger has counted a line today: fasthits doctor"
+    return "" if figures["lines"] else NO_LOGGER

@@ -127,6 +127,10 @@ LOSSES: Mapping[str, Cause] = {
 """The figures of loggers that mean a loss."""
 
 
+NO_LOGGER = "no logger has counted a line today: fasthits doctor"
+"""Why there are no counters at all."""
+
+
 class Warned(NamedTuple):
     """A cause or a loss in today's figures of the loggers, and what to do."""
 

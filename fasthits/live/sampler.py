@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from fasthits.errors import MemcachedError
 from fasthits.live.asking import Asked
-from fasthits.live.causes import warnings_of
+from fasthits.live.causes import NO_LOGGER, warnings_of
 from fasthits.live.listing import CounterReader
 from fasthits.live.memcached import router
 from fasthits.live.servers import Server
@@ -154,7 +154,8 @@ class LiveViews:
             seen={server: self._seen[server] for server in answers},
             problems=[str(problem) for problem in problems],
             figures=None if problems else {name: figures.get(name, 0) for name in FIGURES},
-            warnings=list(map(str, warnings_of(figures))),
+            warnings=list(map(str, warnings_of(figures)))
+            or [NO_LOGGER] * (not (views or figures.get("lines") or problems)),
         )
 
     def without_static(self, sample: Sample, limit: int) -> Sample:

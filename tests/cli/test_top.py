@@ -172,6 +172,18 @@ def test_a_bar_becomes_shorter_to_leave_space_for_a_path(terminal: Terminal, log
     assert "█" not in terminal.shows(long, short)
 
 
+def test_counters_that_no_logger_has_made_are_reported(memcached: Memcached, logger: Logger) -> None:
+    """Nothing of today, as with a forgotten prefix, is no quiet site."""
+    logger.write(access_line("/a", date.today()))
+    assert logger.finish() == 0
+    where = ("--memcached", memcached.spec)
+    done = run_fasthits("top", "--once", *where, "--prefix", "other:")
+    assert done.stderr == b"fasthits: no logger has counted a line today: fasthits doctor\n"
+    document = json.loads(run_fasthits("top", "--json", *where, "--prefix", "other:").stdout)
+    assert (document["views"], document["warnings"]) == (0, ["no logger has counted a line today: fasthits doctor"])
+    assert run_fasthits("top", "--once", *where).stderr == b""
+
+
 def test_once_is_a_table_of_numbers_bars_and_paths(memcached: Memcached, logger: Logger) -> None:
     logger.write(hits(a=4, b=2) + access_line(HOSTILE, date.today()))
     assert logger.finish() == 0
