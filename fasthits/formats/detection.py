@@ -10,9 +10,12 @@ from fasthits.formats.named import JSON, NAMES, key_of
 
 _HOSTS = (
     rb"(?P<host>[^\s\[:]+|\[[0-9A-Fa-f:.]+\]):\d+ [^- ]\S* ",
-    rb"\S+ (?P<host>(?=[^ ]*[A-Za-z])[\w-]+(?:\.[\w-]+)*(?::\d+)?|\[[0-9A-Fa-f:.]+\]) ",
+    rb"\S+ (?P<host>(?=[^ ]*[A-Za-z])[\w-]+(?:\.[\w-]+)*(?::\d+)?|\[[0-9A-Fa-f:.]+\]) \S+ \[",
 )
-"""What a line with a virtual host before its time begins with: the host as its first word, or as its second word."""
+"""What a line with a virtual host before its time begins with: the host as its first word, or as the second of three.
+
+With more words, the second is no host: ``time stdout F`` in the log files of Kubernetes, ``time machine nginx:``.
+"""
 
 
 def detect(lines: Sequence[bytes]) -> Format | None:
