@@ -266,7 +266,8 @@ def _pieces(text: str, sign: str, pattern: re.Pattern[str]) -> Iterator[Literal 
         end = text.find(sign, at) if sign in text[at:] else len(text)
         literal = re.sub(r"""\\([\\"'nrt])""", lambda escape: _ESCAPES[escape[1]], text[at:end])
         if "\n" in literal:
-            raise UsageError(f"line break after column {at + 1} of the log format", text)
+            hint = "paste one directive only, or its string in one line"
+            raise UsageError(f"line break after column {at + 1} of the log format", text, hint)
         yield Literal(literal.encode("utf-8", "surrogateescape"))
         at = end
 

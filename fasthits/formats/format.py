@@ -178,7 +178,12 @@ _NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # every usable string h
 
 
 _HAPROXY = r"^\s*log-format\b|%(?:\{[+-][QEX][^}]*\})?(?:ci:%cp|HM\b|HU\b|HP\b|HPO\b|ST\b|tr\]|Tl\b|\[)|%\{\+Q\}"
-"""What Apache's strings never have, and HAProxy's nearly always."""
+_FOREIGN = (
+    (r"%\(\w+\)", "a log format of Gunicorn or uWSGI", "leave --format out, or write it"),
+    (_HAPROXY, "a log-format of HAProxy", "--format haproxy reads option httplog; write others"),
+    (r"%\{[a-z],", "a log format of Undertow", "leave --format out, or write it"),
+)
+"""What Apache's strings never have, and these nearly always; whose they are, and what to do."""
 _WORDS_WITHOUT_SPACES = ("%h", "%a", "%l", "$remote_addr")
 
 
@@ -198,12 +203,11 @@ def parse_format(text: str) -> Format:
     read, and for a format without a date, a method or a path, which counting needs. `named.find_format` also takes the
     name of a format.
     """
-    text = directive_string(text)
-    if re.search(_HAPROXY, text):
-        hint = (
-            "--format haproxy reads option httplog; write others in Apache's directives, with %{name}n for skipped text"
-        )
-        raise UsageError("a log-format of HAProxy, whose variables are not read", text, hint)
+    text = directive_string(text).removesuffix("\\n")  # Envoy's strings end with one
+    for pattern, whose, remedy in _FOREIGN:
+        if re.search(pattern, text):
+            hint = f"{remedy} in Apache's directives, with %{{name}}n for skipped text"
+            raise UsageError(f"{whose}, whose variables are not read", text, hint)
     if _NGINX.search(text) or ("$" in text and "%" not in text):
         return assemble("nginx", text, scan_nginx(text))
     if is_envoy(text):
@@ -223,6 +227,7 @@ def assemble(name: str, text: str, pieces: Iterable[Literal | Field], needs_meth
                 f"no separator between {before.directive} and {after.directive}"
                 f" in column {after.column} of the log format",
                 text,
+                "leave --format out, or let the server write a blank between them",
             )
     found = Format(name, text, tuple(parts))
     if not found.field("time"):

@@ -506,9 +506,11 @@ def find_format(text: str) -> Format:
     from difflib import get_close_matches
 
     word = re.compile(rf"\b{re.escape(text or 'nothing')}\b", re.IGNORECASE)
-    near = [row.name for row in FORMATS.values() if word.search(row.writer)][:3] or get_close_matches(text, NAMES, 1)
+    writers = [row.name for row in FORMATS.values() if word.search(row.writer)]
+    near = writers[:3] or get_close_matches(text, NAMES, 1, 0.7)
     hint = f"did you mean {' or '.join(near)}? " if near else "fasthits formats lists the names; "
-    raise UsageError("no such log format", repr(text), f"{hint}without a format, fasthits detects it")
+    hint += "without a format, fasthits detects it; of your own LogFormat or log_format, give the string"
+    raise UsageError("no such log format", repr(text), hint)
 
 
 def key_of(log_format: Format) -> str:

@@ -1,4 +1,4 @@
-"""Pasted configuration: finds the format string in a whole directive of nginx, Apache or Tomcat."""
+"""Pasted configuration: finds the format string in a whole directive of nginx, Apache, Tomcat or lighttpd."""
 
 import re
 
@@ -12,8 +12,10 @@ _LOG_FORMAT = (
 _PIECES = rf"(?s)(?:(?:{_PIECE})\s*)+;?"
 _APACHE = (
     r"""(?si)(?:(?:LogFormat|TransferLog)\s+|(?:CustomLog|GlobalLog)\s+(?:"(?:[^"\\]|\\.)*"|\S+)\s+)"""
-    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>\S+))(?:\s.*)?"""
+    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|(?P<word>\S+))(?:\s.*)?"""
 )
+_ASSIGNED = r"(?s)(?:accesslog\.format\s*=|log-format-upstream:)\s*(?P<string>.+)"
+"""lighttpd's configuration, and the ConfigMap of ingress-nginx, where YAML folds lines."""
 _TOMCAT = r"""\bpattern=(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')"""
 
 
@@ -29,6 +31,7 @@ def directive_string(text: str) -> str:
 
     Raises UsageError for the directive of a log of JSON lines.
     """
+    text = re.sub(r"\\\r?\n", "", text)  # Apache goes on in the next line
     stripped = text.strip()
     if found := re.fullmatch(_LOG_FORMAT, stripped):
         string = _joined(found["pieces"])
@@ -36,7 +39,10 @@ def directive_string(text: str) -> str:
             raise UsageError("log_format of JSON lines", found["name"], "--format json")
         return string
     if found := re.fullmatch(_APACHE, stripped):
-        return str(found["quoted"] or found["word"])
+        return str(found["quoted"] or found["single"] or found["word"])
+    if found := re.fullmatch(_ASSIGNED, stripped):
+        string = re.sub(r"\s*\n\s*", " ", found["string"])
+        return _joined(string) if re.fullmatch(_PIECE, string) else string
     if found := re.search(_TOMCAT, stripped):
         import html
 

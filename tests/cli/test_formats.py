@@ -55,6 +55,7 @@ def test_a_log_is_read_in_the_named_format_only() -> None:
 
 def test_an_unknown_name_points_to_the_list() -> None:
     done = fasthits("rollup", "--logs", "-", "--format", "xyz")
-    hint = "fasthits formats lists the names; without a format, fasthits detects it"
+    hint = "fasthits formats lists the names; without a format, fasthits detects it; "
+    hint += "of your own LogFormat or log_format, give the string"
     message = f"fasthits: no such log format: 'xyz' ({hint})\n"
     assert (done.returncode, done.stderr.decode()) == (2, message)

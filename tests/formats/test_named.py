@@ -211,6 +211,7 @@ def test_mutated_lines_count_once_at_most(lines: list[bytes], name: str, data: s
         ("IIS", "did you mean w3c?"),
         ("aws", "did you mean elb or alb or api-gateway?"),
         ("xyz", "fasthits formats"),
+        ("main", "fasthits formats lists the names; .*of your own LogFormat or log_format, give the string"),
         ("", "fasthits formats"),
     ],
 )

@@ -32,7 +32,16 @@ def read(text: str, line: bytes) -> ParsedLine | None:
         (f'CustomLog logs/access.log "{APACHE}" env=!dontlog', APACHE),
         (f'CustomLog "|/usr/bin/cronolog /var/log/%Y" "{APACHE}"', APACHE),
         ("CustomLog /var/log/apache2/access.log combined", "combined"),
+        (f"LogFormat '{APACHE}' mine", APACHE),
+        (f'CustomLog logs/ssl_request_log \\\n          "{APACHE}"', APACHE),
+        (f'LogFormat \\\r\n    "{APACHE}" \\\r\n    mine', APACHE),
+        ('LogFormat "%h %t \\\n%m" mine', "%h %t %m"),
         (f'"{APACHE}"', APACHE),
+        (f'accesslog.format = "{APACHE}"', APACHE),
+        ('accesslog.format="%h|%V|%t|%m|%U%q|%s"', "%h|%V|%t|%m|%U%q|%s"),
+        (f"log-format-upstream: {NGINX}", NGINX),
+        (f"log-format-upstream: '{NGINX}'\n", NGINX),
+        ('log-format-upstream: $remote_addr [$time_local]\n      "$request" $status', NGINX),
         ('<Valve className="x.AccessLogValve" pattern="%h %t &quot;%r&quot; %s" />', '%h %t "%r" %s'),
         ("pattern='common'", "common"),
         (NGINX, NGINX),
@@ -113,6 +122,10 @@ ENVOY = (
 )
 
 
+def test_a_string_of_envoy_may_end_with_a_line_break() -> None:
+    assert parse_format(ENVOY + "\\n").parts == parse_format(ENVOY).parts
+
+
 @pytest.mark.parametrize("status", [b"200", b"0"])
 def test_the_default_format_of_envoy_is_read(status: bytes) -> None:
     line = b'[2016-04-15T20:17:00.310Z] "POST /api/v1/locations HTTP/2" %b - 154 226 100 85 "10.0.35.28" "nsq2http" '
@@ -140,6 +153,11 @@ def test_times_of_envoy_may_have_formats(operator: str, time: bytes) -> None:
     [
         ("%t %r %Q", "unknown directive %Q in column 7 of the log format: %t %r %Q (write %{Q}n for text"),
         ("$request [$time_local] $stauts", "unknown variable $stauts in column 24 of the log format"),
+        ('%(h)s %(t)s "%(r)s" %(s)s', "a log format of Gunicorn or uWSGI, whose variables are not read"),
+        ("log-format = %(addr) [%(ltime)] %(method)", "a log format of Gunicorn or uWSGI, whose variables are not"),
+        ('%h %t "%r" %s "%{i,User-Agent}"', "a log format of Undertow, whose variables are not read"),
+        ("$time_local $request_method $scheme://$host$request_uri", "no separator between $host and $request_uri in"),
+        ('$request\n  "$status"', "line break after column 9 of the log format"),
         ("%t %r %", "unfinished directive in column 7 of the log format: %t %r % (write %% for"),
     ],
 )

@@ -15,7 +15,7 @@ from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
-from fasthits.formats.format import Format
+from fasthits.formats.format import PASTED, Format
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, main_reason
 from fasthits.rules.rules import Rules
@@ -198,8 +198,8 @@ def count_days(
 
 
 def _tried(compiled: CompiledRules, formats: list[str]) -> str:
-    if compiled.log_format:
-        return compiled.log_format.text
+    if given := compiled.log_format:
+        return given.text if given.name in PASTED else given.name
     return f"{ASSUMED.name}, as none was detected" if formats == [ASSUMED.name] else " and ".join(formats)
 
 

@@ -151,6 +151,7 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--status", "20"], 2, "invalid status: '20'"),
         (["--format", "ncsa"], 2, "no such log format: 'ncsa'"),
         (["--format", "%t %r %v %m"], 1, "none of 57 lines can be read, left unchanged: 2026-03-12 (tried as %t "),
+        (["--format", "squid"], 1, "none of 57 lines can be read, left unchanged: 2026-03-12 (tried as squid; "),
         (["--pages", "--format", "common"], 2, "--pages needs a log format with the user agent: "),
         (["--pages", "--include-path", "*.css"], 2, "pages contradicts include-path: *.css"),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),
