@@ -46,6 +46,17 @@ _W3C = {
 """Of several columns of one kind the last counts: CloudFront's cs(Host) is its own name, x-host-header the site's."""
 
 
+def missing_columns(fields_line: bytes) -> list[str]:
+    """Return the columns that lines need and that a ``#Fields:`` line does not name.
+
+    >>> missing_columns(b"#Fields: date time cs-method cs-uri-path"), missing_columns(b"#Fields: date cs-uri")
+    (['cs-uri-stem'], [])
+    """
+    names = set(fields_line.decode("utf-8", "replace").split()[1:])
+    needed = (_W3C["time"], (*_W3C["path"], *_W3C["target"]))
+    return [several[0] for several in needed if not names & set(several)]
+
+
 def _format(how: str, time_format: str, names: Mapping[str, tuple[str, ...]]) -> Format:
     parts = [
         Field(kind, names.get(kind, (kind,))[0], 0, time_format=time_format if kind == "time" else None)

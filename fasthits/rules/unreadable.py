@@ -79,8 +79,8 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
         told = "the line looks like one of W3C's format, but the #Fields: line before it has no column date"
         return Advice([told], "let IIS write the date: IIS Manager, Logging, Select Fields")
     if re.match(_OF_W3C, line):
-        told = "the line looks like one of W3C's format, but no #Fields: line before it names the columns"
-        return Advice([told], "give fasthits the file from its beginning, where that line is")
+        told = "the line looks like one of W3C's format, but no #Fields: line before it names these columns"
+        return Advice([told], "give fasthits the file from its beginning; fasthits explain LOGFILE compares the two")
     own = None if rules.format == "auto" else find_format(rules.format)
     instead = f"the line is not {printable(rules.format)}: it can be" if own else "the line can be"
     for name, log_format in NAMES.items():

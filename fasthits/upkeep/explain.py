@@ -1,5 +1,6 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,7 +13,7 @@ from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.formats.directives import Field, Literal
 from fasthits.formats.format import Format
-from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS, W3C
+from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS, W3C, missing_columns
 from fasthits.formats.misses import name_of, trouble_of
 from fasthits.formats.named import JSON
 from fasthits.rules.compiled import ASSUMED, CompiledRules, field_rules
@@ -135,7 +136,12 @@ class _Explainer:
         return Explanation(number, line, log_format, bucket, why, named, advice, counted_as)
 
     def _advice(self, line: bytes) -> Advice:
-        columns, names = len(line.split()), len(self._columns.split()) - 1
+        if self._columns and (missing := missing_columns(self._columns)):
+            told = f"the #Fields: line before it names no column {' and no column '.join(missing)}"
+            return Advice([told], f"let the server log {' and '.join(missing)}")
+        values = re.sub(rb'"[^"]*"', b'""', line)
+        columns = len(values.split(b"\t") if b"\t" in values else values.split())
+        names = len(self._columns.split()) - 1
         if self._columns and columns != names:
             told = f"the line has {counted(columns, 'column')}, the #Fields: line before it names {names}"
             return Advice([told], "let the server begin a new log file: it writes a #Fields: line into each")

@@ -130,6 +130,20 @@ def test_columns_are_shown_by_the_line_that_names_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "line", "advice"),
+    [
+        ("date cs-method cs-uri-path", "2026-03-12 GET /a", "names no column cs-uri-stem\n    -> let the server"),
+        ("time cs-uri", "10:00:00 /a", "line before it names no column date\n    -> let the server log date\n"),
+        ("DateTime,Method,Path", "2026-03-12T10:00:00,GET,/a", "no column date and no column cs-uri-stem\n    -> let"),
+        ("date cs-uri cs(User-Agent)", '2026-03-12 /a "Mozilla 5.0" 200', "4 columns, the #Fields: line before it"),
+    ],
+)
+def test_the_columns_that_a_line_lacks_are_named(columns: str, line: str, advice: str, tmp_path: Path) -> None:
+    log = write(tmp_path / "u_ex.log", f"#Fields: {columns}\n{line}\n".encode())
+    assert advice in fasthits("explain", log).stdout.decode()
+
+
+@pytest.mark.parametrize(
     ("name", "log_format", "line", "stopped"),
     [
         ("nothing", "combined", b"", "no time like [12/Mar/2026:10:00:00 +0100] followed by a space"),

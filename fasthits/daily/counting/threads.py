@@ -220,14 +220,15 @@ class Reading:
         found = []
         for log_file, segments in self._segments.items():
             counts = [self.counted[segment] for segment in segments]
-            lines = sum(each.lines for each in counts)
+            lines = sum(each.lines - each.comments for each in counts)
             if lines >= UNREADABLE_LINES and lines == sum(each.malformed for each in counts):
                 found.append(log_file)
         return found
 
     def first_line(self, log_file: LogFile) -> bytes:
-        """Return the first line of a file that is not blank; b"" if its first bytes have none."""
-        return next((line for line in self._head(log_file).split(b"\n") if line.strip()), b"")
+        """Return the first line of a file that is not blank, and no comment; b"" if its first bytes have none."""
+        lines = (line for line in self._head(log_file).split(b"\n") if line.strip())
+        return next((line for line in lines if self._formats[log_file] != W3C or not line.startswith(b"#")), b"")
 
     def whole_examples(self) -> list[Example]:
         """Return `examples` with whole lines, as far as these are in the first bytes of their files."""
@@ -320,7 +321,7 @@ class Reading:
         self, segment: Segment, intake: Intake, others: Collection[HitTable], buffer: bytearray, advance: Advance
     ) -> None:
         before, examples_before, size = intake.hit_table, len(intake.examples), 0
-        lines_before, malformed_before = before.lines, before.malformed
+        lines_before, malformed_before, comments_before = before.lines, before.malformed, _comments(before)
         tail = b""
         try:
             for block in segment.blocks(buffer, advance):
@@ -339,7 +340,12 @@ class Reading:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
-        self.counted[segment] = SegmentCount(size, lines, malformed, examples, tail)
+        comments = _comments(intake.hit_table) - comments_before
+        self.counted[segment] = SegmentCount(size, lines, comments, malformed, examples, tail)
+
+
+def _comments(table: HitTable) -> int:
+    return table.filtered.get("comment", 0)
 
 
 def table_of_days(days: Collection[date] | None, line_rules: LineRules) -> HitTable:
@@ -368,6 +374,7 @@ class SegmentCount(NamedTuple):
 
     size: int
     lines: int
+    comments: int
     malformed: int
     examples: list[tuple[int, bytes]]
     tail: bytes

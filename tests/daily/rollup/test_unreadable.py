@@ -186,6 +186,25 @@ def test_an_unreadable_file_is_reported_and_the_other_files_count(tmp_path: Path
     assert json.loads((tmp_path / "s.json").read_text())["days"] == [DAY]
 
 
+WITHOUT_PATH = b"#Fields: date time cs-method cs-uri-path c-ip s-ip sc-status\n" + (
+    b"2026-03-12 10:00:00 GET /a 192.0.2.1 192.0.2.2 200\n" * 3
+)
+
+
+def test_comments_are_no_lines_that_can_be_read(tmp_path: Path) -> None:
+    told = "the line looks like one of W3C's format, but no #Fields: line before it names these columns"
+    write(tmp_path / "access.log", WITHOUT_PATH)
+    _, said = roll_up(tmp_path, "--partial", "--quiet")
+    assert told in map(str.strip, said)
+    write(tmp_path / "access.log", hit("/a") * 9)
+    write(tmp_path / "comments.log", b"#Software: x\n#Version: 1.0\n#Fields: date time cs-uri-stem\n")
+    write(tmp_path / "iis.log", WITHOUT_PATH)
+    code, said = roll_up(tmp_path, "--logs", "*.log", "--partial", "--quiet")
+    assert code == 1
+    assert said[0].startswith(f"fasthits: no line of this file can be read, counted without it: iis.log ({told}")
+    assert not any("comments.log" in line for line in said)
+
+
 def test_a_long_line_is_shown_to_a_thousand_characters(tmp_path: Path) -> None:
     write(tmp_path / "access.log", b"x" * 70_000 + b"\n" + b"y" * 999 + b"\n")
     _, said = roll_up(tmp_path)
