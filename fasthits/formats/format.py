@@ -184,6 +184,7 @@ _FOREIGN = (
     (r"%\{[a-z],", "a log format of Undertow", "leave --format out, or write it"),
 )
 """What Apache's strings never have, and these nearly always; whose they are, and what to do."""
+_HOSTS = ("$host", "$http_host", "$server_name")
 _WORDS_WITHOUT_SPACES = ("%h", "%a", "%l", "$remote_addr")
 
 
@@ -220,7 +221,7 @@ def assemble(name: str, text: str, pieces: Iterable[Literal | Field], needs_meth
 
     Raises UsageError for a format without a date or a path, and, with *needs_method*, for a format without a method.
     """
-    parts = _split_request(_mark(_choose(_join(_join_request(_join(pieces))))))
+    parts = _split_request(_mark(_choose(_join(_join_request(_join_url(_join(pieces)))))))
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
             raise UsageError(
@@ -229,7 +230,8 @@ def assemble(name: str, text: str, pieces: Iterable[Literal | Field], needs_meth
                 text,
                 "leave --format out, or let the server write a blank between them",
             )
-    found = Format(name, text, tuple(parts))
+    has_url = any(isinstance(part, Field) and part.kind != "skip" and "://" in part.directive for part in parts)
+    found = Format(name, text, tuple(parts), absolute=has_url)
     if not found.field("time"):
         hint = "add %t, or %{...}t with fields of a fixed width: %Y, %m or %b, %d; or $time_local or $time_iso8601"
         raise UsageError("log format without a date", text, hint)
@@ -261,6 +263,24 @@ def _join(pieces: Iterable[Literal | Field]) -> list[Literal | Field]:
         elif not isinstance(piece, Literal) or piece.text:
             joined.append(piece)
     return joined
+
+
+def _join_url(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts* with ``$scheme://$host$request_uri`` as one field: a target that is an absolute URL."""
+    for at in range(len(parts) - 3):
+        scheme, colon, host, target = window = parts[at : at + 4]
+        if (
+            colon == Literal(b"://")
+            and isinstance(scheme, Field)
+            and isinstance(host, Field)
+            and isinstance(target, Field)
+            and scheme.directive == "$scheme"
+            and host.directive in _HOSTS
+            and target.kind in ("target", "path")
+        ):
+            directive = "".join("://" if isinstance(part, Literal) else part.directive for part in window)
+            return [*parts[:at], Field("target", directive, scheme.column), *parts[at + 4 :]]
+    return parts
 
 
 def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:

@@ -84,6 +84,24 @@ def test_an_unquoted_request_is_read_as_three_words(text: str, line: bytes) -> N
     assert (parsed.method, parsed.path, parsed.protocol, parsed.status) == (b"GET", b"/a", b"HTTP/1.1", 200)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "host"),
+    [
+        ("[$time_local] $request_method $scheme://$host$request_uri $status",
+         b"[%b] GET https://x.org/a?b 200", b"x.org"),
+        ('[$time_local] "$request_method ${scheme}://$http_host$uri$is_args$args $server_protocol" $status',
+         b'[%b] "GET https://x.org:8443/a?b HTTP/1.1" 200', b"x.org"),
+        ('$server_name [$time_local] "$request" $status "$scheme://$host$request_uri"',
+         b'y.org [%b] "GET /a?b HTTP/1.1" 200 "https://x.org/c"', b"y.org"),
+    ],
+)  # fmt: skip
+def test_scheme_host_and_path_may_be_a_url(text: str, line: bytes, host: bytes) -> None:
+    parsed = read(text, line % TIME)
+    assert parsed
+    assert (parsed.method, parsed.path, parsed.query, parsed.status) == (b"GET", b"/a", b"b", 200)
+    assert parsed.vhost == host
+
+
 @pytest.mark.parametrize("addresses", [b"192.0.2.1", b"192.0.2.1, 10.0.0.1", b"-", b"192.0.2.1,10.0.0.1, ::1"])
 def test_a_list_of_addresses_may_replace_an_address(addresses: bytes) -> None:
     text = "$http_x_forwarded_for $time_iso8601 $request_method $uri $upstream_addr $status"
@@ -156,7 +174,7 @@ def test_times_of_envoy_may_have_formats(operator: str, time: bytes) -> None:
         ('%(h)s %(t)s "%(r)s" %(s)s', "a log format of Gunicorn or uWSGI, whose variables are not read"),
         ("log-format = %(addr) [%(ltime)] %(method)", "a log format of Gunicorn or uWSGI, whose variables are not"),
         ('%h %t "%r" %s "%{i,User-Agent}"', "a log format of Undertow, whose variables are not read"),
-        ("$time_local $request_method $scheme://$host$request_uri", "no separator between $host and $request_uri in"),
+        ("$time_local $request_method $host$request_uri", "no separator between $host and $request_uri in column 34"),
         ('$request\n  "$status"', "line break after column 9 of the log format"),
         ("%t %r %", "unfinished directive in column 7 of the log format: %t %r % (write %% for"),
     ],
