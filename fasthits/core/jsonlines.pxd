@@ -325,7 +325,10 @@ cdef inline int read_object(
         look_before(before, memo, days, found)
     if found.moment == 0 and moment != 0:
         found.moment, found.value[J_TIME], found.key[J_TIME].start = moment, outer, NULL
-    if not found.has_request:
+    # A path without a method may be that of the log file, which Logstash writes beside the message.
+    if not found.has_request or (
+        found.rank[J_REQUEST] == NOT_FOUND and found.rank[J_METHOD] == NOT_FOUND and has_text(found, J_MESSAGE)
+    ):
         if has_text(found, J_MESSAGE):
             return WRAPS
         return SERVER_MESSAGE if is_server_message(found, False) else NO_REQUEST
@@ -437,17 +440,21 @@ cdef inline bint take_request(Found *found, JsonMemo *memo, Line *line) noexcept
     """Set method, target, path, query and protocol; False if the buffer is full.
 
     Either one field has the whole request, or two fields have a path and a method. In some logs the field named request
-    has only the path, in others only the method.
+    has only the path, in others only the method. Beside such a path, Logstash writes the path of the log file.
     """
     cdef Span request
     cdef bint is_target = False
     cdef bint is_whole = False
+    cdef bint has_path = has_text(found, J_PATH)
     if not take_field(found, J_REQUEST, STAYS, memo, &request):
         return False
     if has_text(found, J_REQUEST):
         is_target = request.start[0] == b"/" or has_scheme(request)
         is_whole = memchr(request.start, b" ", request.size) != NULL and not is_target
-    if is_whole or (not has_text(found, J_PATH) and not (is_target and has_text(found, J_METHOD))):
+        if (has_path and request.start[0] == b"/" and has_text(found, J_METHOD)
+                and found.key[J_PATH].size == 4 and starts_with(found.key[J_PATH], b"path", 4)):
+            has_path = False
+    if is_whole or (not has_path and not (is_target and has_text(found, J_METHOD))):
         if request.start == NULL:
             request.start, request.size = b"-", 1
         split_request(request, line)
@@ -461,7 +468,7 @@ cdef inline bint take_request(Found *found, JsonMemo *memo, Line *line) noexcept
             line.method.start, line.method.size = b"-", 1
     if not take_field(found, J_PROTOCOL, AS_PERCENT, memo, &line.protocol):
         return False
-    if has_text(found, J_PATH):
+    if has_path:
         if not take_text(found.value[J_PATH], AS_PERCENT, memo, &line.target):
             return False
         if found.has_url and not cut_url(&line.target, &line.host, memo):

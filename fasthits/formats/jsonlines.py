@@ -59,6 +59,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
         *("response_status", "status_code", "http_status", "http.status_code", "OriginStatus"),
         *("properties.httpStatusCode", "properties.httpStatus", "protoPayload.status", "EdgeResponseStatusCode"),
         *("proxy.statusCode", "event.response.status", "http.status", "http_code", "return_code", "code"),
+        "response",
     ),
     "bytes": (
         *("body_bytes_sent", "bytes_sent", "size", "DownstreamContentSize", "httpRequest.responseSize"),
