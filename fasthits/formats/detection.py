@@ -10,9 +10,10 @@ from fasthits.formats.named import JSON, NAMES, key_of
 
 _HOSTS = (
     rb"(?P<host>[^\s\[:]+|\[[0-9A-Fa-f:.]+\]):\d+ [^- ]\S* ",
-    rb"\S+ (?P<host>(?=[^ ]*[A-Za-z])[\w-]+(?:\.[\w-]+)*(?::\d+)?|\[[0-9A-Fa-f:.]+\]) \S+ \[",
+    rb"\S+ (?P<host>(?=[^ ]*[A-Za-z])[\w-]+(?:\.[\w-]+)*(?::\d+)?|\[[0-9A-Fa-f:.]+\]) (?:\S+ ){1,2}\[",
 )
-"""What a line with a virtual host before its time begins with: the host as its first word, or as the second of three.
+"""What a line with a virtual host before its time begins with: the host as its first word, or as the second of three or
+four: ``%h %V %u`` in lighttpd, ``%h %v %l %u``.
 
 With more words, the second is no host: ``time stdout F`` in the log files of Kubernetes, ``time machine nginx:``.
 """

@@ -271,6 +271,7 @@ COMBINED = COMMON + b' "-" "Mozilla/5.0 (X11; Linux x86_64)"'
         ([COMBINED, COMBINED.replace(b"/a", b"http://proxy.example/a")], "combined"),
         ([COMBINED.replace(b"/a", b"http://own.example/a")], "varnishncsa"),
         ([COMBINED.replace(b" - - ", b" www.example.org - ")], "lighttpd"),
+        ([COMBINED.replace(b" - - ", b" www.example.org - - ")], "lighttpd"),
         ([b"2026-03-12T09:00:00.123456789Z stdout F " + COMBINED], "combined"),
         ([b"2026-03-12T10:00:00.123+01:00 web1 nginx: " + COMBINED], "combined"),
         ([b"web-7d9f nginx " + COMBINED], "combined"),
