@@ -54,6 +54,9 @@ _BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh9`: a block, or the end of a stream without a block."""
 _UNITS = 8
 """The number of ASCII characters that show text in UTF-16 without a byte-order mark."""
+_CONTROLS = bytes(byte for byte in range(1, 0x20) if byte not in b"\b\t\n\v\f\r\x1b")
+_CONTROLS_SHARE = 0.03
+"""A tenth of compressed data are control characters, as of any random bytes. Servers escape them."""
 _UTF_32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 
 
@@ -84,6 +87,16 @@ def packing_of(head: bytes) -> Packing | None:
     if b"\r" in head.rstrip(b"\r") and b"\n" not in head:  # servers escape a CR within a line
         return CR_ENDS
     return None
+
+
+def is_compressed(data: bytes) -> bool:
+    r"""Tell whether bytes from the middle of a file, some kB, are compressed data and no text.
+
+    >>> import random
+    >>> is_compressed(random.Random(1).randbytes(8192)), is_compressed(b"\xc3\xa9\0\n" * 2048)
+    (True, False)
+    """
+    return len(data) - len(data.translate(None, _CONTROLS)) > len(data) * _CONTROLS_SHARE
 
 
 def remedy(head: bytes, file: str, otherwise: str) -> str:

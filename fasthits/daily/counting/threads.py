@@ -17,6 +17,7 @@ from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFi
 from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
 from fasthits.formats.json_ltsv_w3c import W3C
+from fasthits.formats.packing import is_compressed
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.guidance import Advice, lacking
 from fasthits.rules.intake import Intake
@@ -48,6 +49,7 @@ SIGNAL_SECONDS = 0.25
 """How long a wait may last. Python handles a signal between two waits; only some signals end one."""
 
 TAIL_BYTES = 1 << 13
+ZCAT = "do not join text and compressed files with cat, but with zcat -f"
 """How much of a file's end is searched for its latest time: some lines, as the last one can be of a slow request."""
 
 UNREADABLE_LINES = 3
@@ -149,6 +151,10 @@ class Reading:
         except BaseException:
             self._stopped = True
             raise
+        for log_file in self._mixed():
+            self.damaged.setdefault(
+                log_file, LogFileError("compressed data between lines of text", log_file.name, ZCAT)
+            )
         return self._merged(tables or [HitTable(rules=self._compiled.line_rules(ASSUMED))])
 
     def begin(self, progress: Progress | None) -> Advance:
@@ -224,6 +230,15 @@ class Reading:
             if lines >= UNREADABLE_LINES and lines == sum(each.malformed for each in counts):
                 found.append(log_file)
         return found
+
+    def _mixed(self) -> list[LogFile]:
+        """Return the files that have lines, and compressed data at the end of a segment."""
+        unreadable = self.unreadable()
+        return [
+            log_file
+            for log_file, segments in self._segments.items()
+            if log_file not in unreadable and any(is_compressed(self.counted[segment].tail) for segment in segments)
+        ]
 
     def first_line(self, log_file: LogFile) -> bytes:
         """Return the first line of a file that is not blank, and no comment; b"" if its first bytes have none."""

@@ -53,6 +53,18 @@ def test_the_error_about_a_damaged_file_says_how_to_count_its_readable_part(tmp_
     assert f"  {YESTERDAY} is only a part: {damaged}" in said
 
 
+def test_text_with_compressed_data_behind_it_is_damaged(tmp_path: Path) -> None:
+    """`cat access.log access.log.2.gz`: its lines were malformed, and the day was kept without them."""
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    packed = gzip.compress(b"".join(line(f"/{number}", noon) for number in range(2_000)))
+    write(tmp_path / f"{YESTERDAY}.log", line("/a", noon) * 1_000 + packed)
+    keep_one_hit(tmp_path)
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "%F.log")
+    assert (code, rows) == (1, KEPT)
+    told = f"left unchanged: {YESTERDAY}: compressed data between lines of text: {YESTERDAY}.log ("
+    assert f"{told}do not join text and compressed files with cat, but with zcat -f)" in said
+
+
 def test_a_damaged_file_leaves_only_its_own_day_of_a_range_unchanged(tmp_path: Path) -> None:
     days = [YESTERDAY - timedelta(n) for n in (2, 1, 0)]
     for day in days:
