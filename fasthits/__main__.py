@@ -1,8 +1,8 @@
 """The command ``fasthits``, and ``python -m fasthits``, begins here.
 
 Apache uses a piped logger before the command line is imported, which takes a tenth of a second: it writes to the pipe,
-and may already send SIGTERM. So the logger ignores that signal and its like first (SIGUSR1 asks for the status, once
-there is one), and widens the pipe, because Apache waits when the pipe is full. From then on a supervisor reads the
+and may already send SIGTERM. So the logger first ignores every signal that would end it (SIGUSR1 asks for the status,
+once there is one), and widens the pipe, because Apache waits when the pipe is full. From then on a supervisor reads the
 pipe, whatever happens.
 
 A web server that starts any other command as its piped logger, such as ``fasthits lgo`` or ``fasthits log --check``,
@@ -22,7 +22,11 @@ TYPE_CHECKING = False  # type checkers take it for True; importing typing costs 
 if TYPE_CHECKING:
     from fasthits.live.supervisor import Count, Prepare
 
-IGNORED_BY_LOG = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
+FAULTS = {signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGSEGV, signal.SIGSYS}
+STOPS = {signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT}
+IGNORED_BY_LOG = signal.valid_signals() - FAULTS - STOPS - {signal.SIGKILL, signal.SIGCHLD}
+"""All signals that end a process which is not at fault: a web server's group gets those of its terminal, and anybody
+may send one. Whoever ignores SIGCHLD cannot wait for a child."""
 WEB_SERVERS = {"apache2", "httpd", "lighttpd"}
 """The names of programs that write their log into the standard input of a program that they start."""
 

@@ -88,9 +88,10 @@ def log(
 
     The logger reads until its input ends, because Apache hangs if nobody reads. If the logger cannot count, for
     example because of a mistake in the options or in fasthits.toml, it reports why, discards lines, and tries again
-    every five seconds. It ignores SIGTERM, SIGINT, SIGHUP and SIGWINCH, because at a restart Apache sends SIGTERM and
-    goes on writing. Messages go to standard error, which is Apache's error log, at most one a minute for each cause.
-    On SIGUSR1 the logger prints its figures. With --bots apart the live counters do not count bots.
+    every five seconds. It ignores SIGTERM, because at a restart Apache sends it and goes on writing; and all other
+    signals but SIGKILL that would end it. Messages go to standard error, which is Apache's error log, at most one a
+    minute for each cause. On SIGUSR1 the logger prints its figures. With --bots apart the live counters do not count
+    bots.
 
     For nginx and other servers that write files, use --follow. It counts each line once, even over rotation, restarts
     and kills. SIGTERM ends it:

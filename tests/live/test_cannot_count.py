@@ -490,7 +490,7 @@ def test_the_shell_that_discards_outlives_signals_and_ends_with_its_input(shell:
     shell[2] = shell[2].replace(sys.executable, "/usr/bin/no-such-python")
     with Logger(place, command=shell) as logger:
         eventually(lambda: said(logger, "Python cannot start"), what="the shell says why")
-        for number in (*IGNORED, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1, signal.SIGWINCH):
             os.killpg(logger.pid, number)
             logger.write(LINES)
             logger.wait_until_read()
