@@ -212,3 +212,12 @@ def in_thread(function: Callable[..., Answer], *arguments: Any) -> "asyncio.Futu
 
     Thread(target=run, name=function.__name__, daemon=True).start()
     return result
+
+
+def run_for(seconds: float, function: Callable[..., Answer], *arguments: Any) -> Answer:
+    """Return the result of *function*, called in a thread as by `in_thread`. Raises TimeoutError after *seconds*."""
+
+    async def wait() -> Answer:
+        return await asyncio.wait_for(in_thread(function, *arguments), seconds)
+
+    return asyncio.run(wait())

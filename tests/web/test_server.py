@@ -110,6 +110,21 @@ def test_a_database_that_is_not_there_yet_is_a_warning(start: Callable[..., Serv
     assert served.ask("/api/history").status == 503
 
 
+def test_it_starts_while_the_file_system_of_the_database_hangs(start: Callable[..., Served]) -> None:
+    hang = """
+import time
+from fasthits.daily.past import opening
+from fasthits.web import archive
+opening.check_ours = archive.state_of = lambda *_: time.sleep(600)
+"""
+    served = start(patch=hang)
+    eventually(lambda: "the page has no past days" in served.said)
+    assert "(the file system has not answered for 2 s)" in served.said
+    assert served.ask("/api/today?path=/").json()["views"] == 0
+    assert served.ask("/api/history").status == 503
+    assert served.end() == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
