@@ -30,7 +30,7 @@ from fasthits.cli.tables import (
     range_of,
 )
 from fasthits.daily.days import Range
-from fasthits.display import counted
+from fasthits.display import as_sent, counted
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
 from fasthits.rules.paths import part_host
@@ -152,6 +152,8 @@ def most_read(
             print_heading(found, section)
             print_lines(found, list(_ranked_lines(found)), ("share", "change") if found["before"] else ("share",))
             _print_sources(kept, chosen, asked)
+            if not found["paths"] and (asked.prefix or "").endswith("/"):
+                say(_why_unread(kept, {"path": None, "prefix": asked.prefix, "host": host}))
 
 
 def _ranked_lines(found: "Document") -> "Iterator[Line]":
@@ -242,6 +244,8 @@ def _why_unread(kept: "History", found: "Document") -> str:
     for day, views in zip(reversed(whole.days), reversed(kept.by_day(path, whole, host)), strict=True):
         if views:
             return f"not read on these days: {path} (it was on {day}: --date {day}..)"
+    if not path.isascii() and any(kept.by_day(sent := as_sent(path), whole, host)):
+        return f"never read: {path} (but {sent} was: browsers send it so)"
     shorter = path.partition("?")[0] if "?" in path else part_host(path)[1] if path.startswith("//") else path
     if shorter not in ("", path) and any(kept.by_day(shorter, whole, host)):
         hint = ": a query counts only with --keep-query" if "?" in path else ""

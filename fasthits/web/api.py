@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date
+from itertools import product
 from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
@@ -96,7 +97,7 @@ class Api:
         views = await self._now.views_of(query.path)
         reason = _WHY_UNKNOWN[query.path.startswith("#")] if views is None else None
         if views == 0 and not query.path.isascii():
-            reason = f"browsers send it, and most logs have it, as {as_sent(query.path)}: encode its % as %25"
+            reason = _why_no_views(query.path)
         answer = {"path": query.path, "day": str(sample.day), "time_zone": sample.at.tzname()}
         return JSONResponse({**answer, "views": views, "reason": reason})
 
@@ -107,62 +108,63 @@ class Api:
     async def history(self, request: Request, query: Query) -> Response:
         """Answer with the views on each day of a range."""
         arguments = (query.asked_days, query.asked_pages)
-        return await self._kept(request, history_document, *arguments, dear=query.path is None)
+        return await self._kept(request, query, history_document, *arguments, dear=query.path is None)
 
     async def most_read(self, request: Request, query: Query) -> Response:
         """Answer with the most read paths of a range."""
         arguments = (query.asked_days, query.asked_pages, query.part, query.q, query.sort, query.by_day)
-        return await self._kept(request, most_read_document, *arguments)
+        return await self._kept(request, query, most_read_document, *arguments)
 
     async def sections(self, request: Request, query: Query) -> Response:
         """Answer with the most read sections of a range."""
-        return await self._kept(request, sections_document, query.asked_days, query.asked_pages, query.part)
+        return await self._kept(request, query, sections_document, query.asked_days, query.asked_pages, query.part)
 
     async def hosts(self, request: Request, query: Query) -> Response:
         """Answer with the hosts of a range."""
-        return await self._kept(request, hosts_document, query.asked_days)
+        return await self._kept(request, query, hosts_document, query.asked_days)
 
     async def referrers(self, request: Request, query: Query) -> Response:
         """Answer with where the readers in a range came from."""
-        return await self._kept(request, referrers_document, query.asked_days, query.asked_pages, query.part)
+        return await self._kept(request, query, referrers_document, query.asked_days, query.asked_pages, query.part)
 
     async def searches(self, request: Request, query: Query) -> Response:
         """Answer with the search terms of the readers in a range."""
-        return await self._kept(request, searches_document, query.asked_days, query.asked_pages, query.part)
+        return await self._kept(request, query, searches_document, query.asked_days, query.asked_pages, query.part)
 
     async def bots(self, request: Request, query: Query) -> Response:
         """Answer with the views of bots in a range."""
-        return await self._kept(request, bots_document, query.asked_days, query.asked_pages)
+        return await self._kept(request, query, bots_document, query.asked_days, query.asked_pages)
 
     async def read_by_bots(self, request: Request, query: Query) -> Response:
         """Answer with the paths that bots read most in a range."""
-        return await self._kept(request, read_by_bots_document, query.asked_days, query.asked_pages, query.part)
+        return await self._kept(request, query, read_by_bots_document, query.asked_days, query.asked_pages, query.part)
 
     async def not_found(self, request: Request, query: Query) -> Response:
         """Answer with the paths in a range that were requested but not found."""
-        return await self._kept(request, not_found_document, query.asked_days, query.asked_pages, query.part)
+        return await self._kept(request, query, not_found_document, query.asked_days, query.asked_pages, query.part)
 
     async def hours(self, request: Request, query: Query) -> Response:
         """Answer with the views in each hour of a day: of today from the loggers."""
         if query.day == date.today():
             return JSONResponse({"day": str(query.day), "hours": await self._now.hours(query.day)})
-        return await self._kept(request, hours_document, query.day, dear=False)
+        return await self._kept(request, query, hours_document, query.day, dear=False)
 
     async def search(self, request: Request, query: Query) -> Response:
         """Answer with paths that contain a text: the most read today first, then the most read of the last days."""
         found: dict[str, None] = {}
-        for source in (self._search_now, self._search_kept):
+        texts = dict.fromkeys((query.q, as_sent(query.q)))  # the page shows /caf%C3%A9 as /café
+        for source, text in product((self._search_now, self._search_kept), texts):
             try:
-                found |= dict.fromkeys(await _while_connected(request, source(query)))
+                found |= dict.fromkeys(await _while_connected(request, source(text, query)))
             except FasthitsError:  # the page already says that memcached or the database is missing
                 continue
         return JSONResponse({"paths": list(found)[: query.limit]})
 
-    async def _search_now(self, query: Query) -> list[str]:
-        return await self._now.search(query.q, query.limit)
+    async def _search_now(self, text: str, query: Query) -> list[str]:
+        return await self._now.search(text, query.limit)
 
-    async def _search_kept(self, query: Query) -> list[str]:
-        asked = query.asked_pages, query.part, query.q
+    async def _search_kept(self, text: str, query: Query) -> list[str]:
+        asked = query.asked_pages, query.part, text
         found = await self._kept_soon(most_read_document, SEARCHED_DAYS, *asked, dear=True)
         return [row["path"] for row in found["paths"]] if found else []
 
@@ -222,15 +224,30 @@ class Api:
         """Answer with the description of this interface."""
         return JSONResponse(self._description)
 
-    async def _kept(self, request: Request, find: Find, *arguments: Any, dear: bool = True) -> Response:
+    async def _kept(self, request: Request, query: Query, find: Find, *arguments: Any, dear: bool = True) -> Response:
         """Answer with a document of past days; with 304 if the reader has it already."""
         state = await self._archive.state()
         tag = f'W/"{state}"'
         headers = {"ETag": tag}
         if state and tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        asking = self._archive.ask(find, *arguments, dear=dear)
-        return Response(await _while_connected(request, asking), media_type="application/json", headers=headers)
+        answer = await _while_connected(request, self._archive.ask(find, *arguments, dear=dear))
+        for text in (query.path, query.prefix, query.q):
+            if text and not text.isascii():
+                answer = _explained(answer, text)
+        return Response(answer, media_type="application/json", headers=headers)
+
+
+def _explained(answer: bytes, text: str) -> bytes:
+    """Return an answer about paths with *text*; with a reason, if nobody has read them."""
+    document = json.loads(answer)
+    views = next(document[name] for name in ("total", "paths", "rows") if name in document)
+    return answer if views else json.dumps({**document, "reason": _why_no_views(text)}).encode()
+
+
+def _why_no_views(text: str) -> str:
+    """Return why nobody may have read paths with *text*, which is not ASCII."""
+    return f"browsers send it, and most logs have it, as {as_sent(text)}: encode its % as %25"
 
 
 def report_html(history: History, days: Days, asked: Pages) -> str:

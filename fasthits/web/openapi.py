@@ -183,6 +183,13 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/openapi.json": Endpoint("openapi", "other", "This description.", (), (), {"type": "object"}),
 }
 
+for _endpoint in ENDPOINTS.values():
+    if not {"path", "prefix"}.isdisjoint(_endpoint.parameters) and _endpoint.tag == "days":
+        _endpoint.answer["properties"]["reason"] = {
+            **TEXT,
+            "description": "Only if nobody has read a path that is not ASCII: how browsers send it.",
+        }
+
 
 def describe(with_token: bool) -> Schema:
     """Return the description in OpenAPI 3.1; *with_token* says whether the server requires a token."""

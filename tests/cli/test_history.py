@@ -475,3 +475,16 @@ def test_a_target_that_cannot_be_read_is_reported_with_what_can_be_done(name: st
     done = fasthits("history", "--database", name, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.decode().startswith(f"fasthits: {told}")
+
+
+def test_a_path_that_is_not_written_as_browsers_send_it_is_explained(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", hit("/caf%C3%A9"), hit("/caf%C3%A9/menu"))
+    assert fasthits("rollup", "2026-03-12", "--logs", tmp_path / "a.log", "--to", tmp_path / "hits.db").returncode == 0
+    for command, path, sent in (
+        ("history", "/caf\u00e9", "/caf%C3%A9"),
+        ("history", "/caf\u00e9/*", "/caf%C3%A9/*"),
+        ("most-read", "/caf\u00e9/*", "/caf%C3%A9/*"),
+    ):
+        done = fasthits(command, path, "--database", tmp_path / "hits.db")
+        said = f"fasthits: never read: {path} (but {sent} was: browsers send it so)\n"
+        assert (done.returncode, done.stderr.decode()) == (0, said)

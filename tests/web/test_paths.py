@@ -52,6 +52,26 @@ def test_a_path_that_is_encoded_once_only_is_not_said_to_have_no_views(idle: Ser
     assert b"views: unknown" in idle.ask("/badge.svg?path=/caf%C3%A9").body
     assert idle.ask("/api/today?path=/caf%25C3%25A9").json()["reason"] is None
     assert b"views: 0" in idle.ask("/badge.svg?path=/caf%25C3%25A9").body
+    for target in ("history?path=/", "history?prefix=/", "bots?path=/", "sections?prefix=/", "most-read?q=/"):
+        end = "/" if "prefix" in target else ""
+        assert "as /caf%C3%A9" in idle.ask(f"/api/{target}caf%C3%A9{end}").json()["reason"]
+        assert "reason" not in idle.ask(f"/api/{target}caf%25C3%25A9{end}").json()
+
+
+def test_a_path_that_is_logged_as_it_is_shown_needs_no_reason(start: Callable[..., Served], tmp_path: Path) -> None:
+    write(tmp_path / "access.log", hit("/caf\u00e9/", DAYS[-1]) * 2)
+    roll_up(tmp_path, str(DAYS[-1]))
+    served = start("--database", str(tmp_path / "hits.db"))
+    for target in ("history?path=/caf%C3%A9/", "history?prefix=/caf%C3%A9/", "most-read?q=caf%C3%A9"):
+        assert "reason" not in served.ask(f"/api/{target}").json()
+    assert served.ask("/api/search?q=caf%C3%A9").json() == {"paths": ["/caf\u00e9/"]}
+
+
+def test_a_search_finds_what_browsers_send_for_the_text(start: Callable[..., Served], tmp_path: Path) -> None:
+    write(tmp_path / "access.log", hit("/caf%C3%A9/", DAYS[-1]))
+    roll_up(tmp_path, str(DAYS[-1]))
+    served = start("--database", str(tmp_path / "hits.db"))
+    assert served.ask("/api/search?q=caf%C3%A9").json() == {"paths": ["/caf%C3%A9/"]}
 
 
 def test_a_hash_whose_path_is_not_known_stays_unknown(idle: Served) -> None:

@@ -30,7 +30,8 @@ export class Search {
   #later() {
     clearTimeout(this.#timer);
     this.#asking.abort();
-    if (input.value.trim()) this.#timer = setTimeout(() => this.#find(input.value.trim()), WAIT_MS);
+    const text = input.value.trim().replace(/\/\*$/, "/");
+    if (text) this.#timer = setTimeout(() => this.#find(text), WAIT_MS);
     else this.#close();
   }
 
@@ -39,7 +40,7 @@ export class Search {
     try {
       const { paths } = await ask(`api/search?${new URLSearchParams({ q, limit: 12 })}`, this.#asking.signal);
       const pages = paths.map((path) => ({ name: pageName(path), changes: { path } }));
-      this.#show([...sectionOf(q), ...pages]);
+      this.#show([...sectionOf(q, paths), ...pages]);
     } catch (error) {
       if (error.name !== "AbortError") this.#say(error.message);
     }
@@ -116,8 +117,10 @@ export class Search {
   }
 }
 
-/** The section that a text such as /blog/ or /blog/* names, as a list of one or none. */
-function sectionOf(text) {
-  const prefix = text.replace(/\*$/, "");
-  return /^\/.+\/$/.test(prefix) ? [{ name: `${readable(prefix)}* (section)`, changes: { prefix } }] : [];
+/** The section that a text such as /blog/ names, written as in the paths found; a list of one or none. */
+function sectionOf(shown, paths) {
+  if (!/^\/.+\/$/.test(shown)) return [];
+  const inside = paths.find((path) => readable(path).startsWith(shown)) ?? shown;
+  const prefix = `${inside.split("/", shown.split("/").length - 1).join("/")}/`;
+  return [{ name: `${readable(prefix)}* (section)`, changes: { prefix } }];
 }

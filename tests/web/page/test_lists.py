@@ -153,11 +153,11 @@ def test_lists_can_be_extended_and_sorted_by_rise(
 def test_paths_are_shown_decoded_and_in_their_raw_form(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    days = [TODAY - ONE_DAY]
-    database = roll_up(tmp_path, days, "--keep-query", paths=lambda _: ["/caf%C3%A9", "/?page=2", "/%ff%3Cb%3E"])
+    days, paths = [TODAY - ONE_DAY], ["/caf%C3%A9", "/caf%C3%A9/menu", "/?page=2", "/%ff%3Cb%3E"]
+    database = roll_up(tmp_path, days, "--keep-query", paths=lambda _: paths)
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(served.url)
-        assert set(names(page, "most-read")) == {"/caf\u00e9", "/?page=2", "/%ff%3Cb%3E"}
+        assert set(names(page, "most-read")) == {"/caf\u00e9", "/caf\u00e9/menu", "/?page=2", "/%ff%3Cb%3E"}
         page.run(
             "[...document.querySelectorAll('#most-read li')].find((li) => /caf/.test(li.innerText)).firstChild.click()"
         )
@@ -166,6 +166,10 @@ def test_paths_are_shown_decoded_and_in_their_raw_form(
         page.run("location.hash = new URLSearchParams({ path: '/?page=2' })")
         page.until(lambda: page.text("#subject") == "/?page=2" and page.text("#kept-total") == "1")
         assert page.text("#path-today") == "0"
+        page.find("#search").send_keys("/caf\u00e9/*")
+        page.until(lambda: page.texts("#found li") == ["/caf\u00e9/* (section)", "/caf\u00e9/menu"])
+        page.find("#found li").click()
+        page.until(lambda: page.text("#subject") == "/caf\u00e9/*" and page.text("#kept-total") == "1")
         assert page.complaints() == []
 
 
