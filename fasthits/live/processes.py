@@ -37,9 +37,17 @@ class RunningLogger(NamedTuple):
         return dict(values)
 
 
-def count_loggers() -> int:
-    """Return the number of ``fasthits log`` that run here; a logger and its courier count as one."""
-    return len(find_loggers())
+def count_loggers() -> int | None:
+    """Return the number of ``fasthits log`` that run here; a logger and its courier count as one.
+
+    None if the system hides processes: nobody knows.
+    """
+    return len(find_loggers()) if shows_all() else None
+
+
+def shows_all() -> bool:
+    """Tell whether /proc shows the processes of all users: `hidepid` and systemd's ProtectProc= hide them."""
+    return os.access(PROCESSES / "1" / "cmdline", os.R_OK)
 
 
 def find_loggers() -> list[RunningLogger]:

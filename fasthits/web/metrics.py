@@ -26,7 +26,7 @@ class Figures(NamedTuple):
     sample: Sample | None
     kept: Mapping[str, Any] | None
     """See `kept_document`."""
-    loggers: int
+    loggers: int | None
     seconds: float
     """How long it took to gather all this."""
 
@@ -49,7 +49,8 @@ def _metrics(figures: Figures) -> Iterator[tuple[str, str, Values]]:
     yield "memcached_up", "1 if this memcached answers, else 0.", up
     if figures.sample:
         yield from _live(figures.sample)
-    yield "loggers", "Loggers running on this machine.", {"": figures.loggers}
+    if figures.loggers is not None:
+        yield "loggers", "Loggers running on this machine.", {"": figures.loggers}
     if figures.sample and figures.sample.figures:
         yield from _loggers(figures.sample.figures)
     if figures.kept:

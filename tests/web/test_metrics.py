@@ -4,6 +4,9 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
+
+import pytest
 
 from fasthits import __version__
 from fasthits.live.counters import add_views
@@ -53,6 +56,17 @@ def test_a_counter_never_falls_when_memcached_loses_what_it_held(served: Served,
     memcached.start(keep_port=True)
     add_views([(TODAY, "/a", 2)], memcached.spec)
     eventually(lambda: metrics(served).get(name) == 7)
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["no /proc", "hidden"])
+def test_loggers_that_the_system_hides_are_not_said_to_be_none(
+    start: Callable[..., Served], tmp_path: Path, exists: bool
+) -> None:
+    seen = str(tmp_path if exists else tmp_path / "none")
+    patch = f"from fasthits.live import processes; processes.PROCESSES = processes.Path({seen!r})"
+    figures = metrics(start(patch=patch))
+    assert "fasthits_loggers" not in figures
+    assert figures["fasthits_rollup_kept_days"] == 3
 
 
 def test_a_total_without_the_views_of_one_server_is_left_out(

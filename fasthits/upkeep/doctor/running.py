@@ -14,7 +14,7 @@ from fasthits.errors import FasthitsError, LogFileError
 from fasthits.live.causes import warnings_of
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_SERVER, hit_key
 from fasthits.live.memcached import read_views
-from fasthits.live.processes import RunningLogger, find_loggers
+from fasthits.live.processes import RunningLogger, find_loggers, shows_all
 from fasthits.live.servers import check_servers
 from fasthits.live.statistics import PUBLISH_SECONDS, read_figures
 from fasthits.rules.compiled import CompiledRules
@@ -40,6 +40,8 @@ GLOBAL_LOG = (
 def agree(setup: Setup) -> str:
     """Say that a logger of this machine has these servers, this prefix, these rules and this user."""
     loggers = find_loggers()
+    if not (loggers or shows_all()):
+        raise Finding("the system hides the processes of other users", "fasthits doctor as root", Verdict.WARN)
     if not loggers:
         raise Finding("no fasthits log runs on this machine", START, Verdict.WARN)
     _check_followers(loggers)

@@ -158,3 +158,14 @@ def test_warnings_of_loggers_are_reported_with_what_to_do(folder: Path, memcache
     assert verdict == "warn"
     assert text == "17 hits may have been counted or not; a logger could not reach memcached: 3 warnings today"
     assert remedy.startswith("repair the counters: fasthits warm; start memcached")
+
+
+@AS_ROOT
+def test_loggers_that_the_system_hides_are_not_said_to_be_none(place: Path) -> None:
+    """ProtectProc= of systemd, or hidepid, hides processes of other users."""
+    script = 'mount -t proc -o hidepid=2 proc /proc && setpriv --reuid nobody --regid nogroup --clear-groups "$@"; true'
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "fasthits", "doctor"]
+    done = subprocess.run(
+        ["unshare", "--mount", "--pid", "--fork", *command], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert "warn  loggers: the system hides the processes of other users -> fasthits doctor as root" in done.stdout
