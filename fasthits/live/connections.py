@@ -35,6 +35,8 @@ RETRY_SECONDS = 0.5
 """The least time between two attempts to connect to the same server."""
 REACH = "start memcached, or correct its address"
 """What to do if nothing can be reached at an address."""
+SOCKET_RIGHTS = "this user may not use the socket: start memcached with -a 0660, and add the user to memcached's group"
+FORBIDDEN = "the system forbids it; under SELinux: setsebool -P httpd_can_network_memcache on"
 PROBE_AGAIN_SECONDS = 60.0
 
 KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
@@ -227,7 +229,10 @@ class Connector:
             reasons = {name: reason_of(error) for name, error in failures.items()}
             same = len(set(reasons.values())) == 1
             text = next(iter(reasons.values())) if same else ", ".join(": ".join(each) for each in reasons.items())
-            self._failure = MemcachedError("cannot reach memcached", self.server, REACH, reason=text)
+            remedy = REACH
+            if any(isinstance(error, PermissionError) for error in failures.values()):
+                remedy = SOCKET_RIGHTS if isinstance(self.server.address, str) else FORBIDDEN
+            self._failure = MemcachedError("cannot reach memcached", self.server, remedy, reason=text)
         raise self._failure
 
     def connect_to_each(self) -> Iterator[Channel]:

@@ -3,6 +3,7 @@
 The servers are real: memcached with different options, a web server, HAProxy.
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -237,6 +238,15 @@ def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
     said = done.stderr.decode()
     remedy = "start memcached, or correct its address"
     assert said == f"fasthits: cannot reach memcached: {spec} (Connection refused; {remedy})\n"
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
+def test_a_socket_of_others_is_told_from_a_memcached_that_is_down(start_memcached: Callable[..., Memcached]) -> None:
+    memcached = start_memcached(unix=True)
+    os.chmod(memcached.spec.removeprefix("unix:"), 0o600)
+    done = run_fasthits("log", "--check", "--user", "games", "--memcached", memcached.spec)
+    assert done.returncode == 0
+    assert b" (Permission denied; this user may not use the socket: start memcached with -a 0660, " in done.stderr
 
 
 def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:
