@@ -103,6 +103,11 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
             hint = "Rename that field: pages would show it in place of the number that fasthits counts."
             text = f"{model.__name__} has HitsMixin, and a field {name!r} of its own."
             errors.append(Error(text, hint=hint, obj=model, id="fasthits.E006"))
+        for relation in model._meta.related_objects:
+            if (name := relation.get_accessor_name()) in {"hits", *NUMBERS}:
+                hint = f"Give {relation.field} another related_name: it takes the place of what HitsMixin has there."
+                text = f"{model.__name__} has HitsMixin, and {relation.field} has the related_name {name!r}."
+                errors.append(Error(text, hint=hint, obj=model, id="fasthits.E006"))
         key = key_field(model)
         if not has_key_of_history(model):
             hint = "Give the model a primary key that is an integer, a UUID or text."

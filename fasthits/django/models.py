@@ -1,7 +1,9 @@
 """The history: how often each object's page was read on each day; and the mixin for counted models."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from django.contrib.contenttypes.models import ContentType
@@ -10,7 +12,7 @@ from django.db.models import Sum
 from django.utils.translation import gettext_lazy
 
 from fasthits.django import live
-from fasthits.django.expressions import first_day, has_history, object_id
+from fasthits.django.expressions import first_day, has_history, history_model, object_id
 from fasthits.django.queries import HistoryQuerySet, HitsQuerySet, annotation, with_hits
 from fasthits.django.relations import HitsRelation, ObjectOfHistory
 from fasthits.django.separate import ask_history
@@ -177,20 +179,29 @@ def views_by_day(obj: models.Model, days: int) -> dict[date, int]:
 
 
 def with_views_by_day(objects: Iterable[T], days: int = 30) -> list[T]:
-    """Return *objects* of one model as a list, each with what `views_by_day` needs: one query for all."""
+    """Return *objects* as a list, each with what `views_by_day` needs: one query for all objects of a model.
+
+    Rows of ``values()`` are returned as they are.
+    """
     found = list(objects)
-
-    def read() -> dict[str | None, dict[date, int]]:
-        by_key = {object_id(obj): _each_day(days) for obj in found}
-        rows = _history().of_model(found[0].__class__).filter(object_id__in=by_key).last_days(days)
-        for key, day, views in rows.order_by().values_list("object_id", "date", "views"):
-            by_key[key][day] = views
-        return by_key
-
-    views = ask_history(read, {}) if found else {}
+    by_model: dict[type[models.Model], list[models.Model]] = defaultdict(list)
     for obj in found:
-        obj.__dict__[f"_hits_by_day_{days}"] = views.get(object_id(obj), {})
+        if isinstance(obj, models.Model):
+            by_model[history_model(obj.__class__)].append(obj)
+    for model, of_model in by_model.items():
+        keys = {object_id(obj) for obj in of_model}
+        views = ask_history(partial(_views_by_key, model, keys, days), {})
+        for obj in of_model:
+            obj.__dict__[f"_hits_by_day_{days}"] = views.get(object_id(obj), {})
     return found
+
+
+def _views_by_key(model: type[models.Model], keys: set[str | None], days: int) -> dict[str | None, dict[date, int]]:
+    by_key = {key: _each_day(days) for key in keys}
+    rows = _history().of_model(model).filter(object_id__in=by_key).last_days(days)
+    for key, day, views in rows.order_by().values_list("object_id", "date", "views"):
+        by_key[key][day] = views
+    return by_key
 
 
 def _sum(obj: models.Model, days: int | None) -> int:

@@ -176,6 +176,27 @@ def test_a_field_in_the_place_of_a_number_is_an_error() -> None:
     assert checked(Read) == [("fasthits.E006", Read)] * 2
 
 
+@isolate_apps("tests.django_app")
+@pytest.mark.parametrize("name", ["hits", "hits_today"])
+def test_a_relation_in_the_place_of_the_history_or_of_a_number_is_an_error(name: str) -> None:
+    """Django does not name it: the relation would take the place in silence."""
+
+    class Read(HitsMixin):
+        def get_absolute_url(self) -> str:
+            return "/"
+
+        class Meta:
+            app_label = "django_app"
+
+    class Hit(models.Model):
+        of = models.ForeignKey(Read, models.CASCADE, related_name=name)
+
+        class Meta:
+            app_label = "django_app"
+
+    assert checked(Read) == [("fasthits.E006", Read)]
+
+
 class ConvertedField(models.AutoField):
     """Integers in the database, other objects in Python, as django-hashid-field has them."""
 

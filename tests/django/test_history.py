@@ -330,6 +330,20 @@ def test_sparklines_of_a_list_take_one_query() -> None:
     assert list(views_by_day(with_views_by_day(photos, 2)[0], 2).values()) == [0, 1]
 
 
+def test_sparklines_of_a_list_of_several_models_take_one_query_each() -> None:
+    """Objects of two models may have the same primary key. A child has the history of its parent."""
+    release, place = PressRelease.objects.create(pk=7), Place.objects.create(pk=7)
+    restaurant = Restaurant.objects.create(pk=8)
+    for obj, views in ((release, 1), (place, 2), (restaurant, 3)):
+        read(obj, {1: views})
+    row = {"pk": 7}  # of values()
+    with CaptureQueriesContext(connection) as queries:
+        found = with_views_by_day([release, place, row, restaurant, PressRelease()], 1)
+    assert len(queries) == 2
+    assert found[2] is row
+    assert [list(views_by_day(obj, 1).values()) for obj in found if obj is not row] == [[1], [2], [3], [0]]
+
+
 @ONE_DATABASE
 @pytest.mark.parametrize("page_size", [None, 100])
 def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday, page_size: int | None) -> None:
@@ -398,6 +412,8 @@ def test_old_history_is_pruned(release: PressRelease) -> None:
     day = live.today() - timedelta(10)
     assert called("prune_hits", "--keep", "10", "--dry-run") == f"2 rows before {day} would be deleted\n"
     assert release.hits_total == 10
+    for long in ("1000000", "9" * 20):
+        assert called("prune_hits", "--keep", long) == "0 rows before 0001-01-01 deleted\n"
     assert called("prune_hits", "--before", str(day)) == f"2 rows before {day} deleted\n"
     assert release.hits_total == 3
     for wrong in (["--keep", "0"], ["--before", "12 March"], []):
@@ -426,6 +442,8 @@ def test_history_is_exported(release: PressRelease) -> None:
         ]
     )
     assert called("export_hits", "2026-03-13..2026-03-14").count("\n") == 2
+    Hits.objects.create(date=date(2026, 3, 14), content_object=Tag.objects.create(name="=1+1"), views=8)
+    assert "django_app.tag,'=1+1,8" in called("export_hits", "2026-03-14")  # a spreadsheet calculates no formula
     with pytest.raises(CommandError, match="not a DATE"):
         called("export_hits", "12 March")
 

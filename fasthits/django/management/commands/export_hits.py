@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.contenttypes.models import ContentType
 from django.db import router
 
+from fasthits.daily.csv.files import harmless
 from fasthits.daily.days import parse_days
 from fasthits.django.commands import HitsCommand
 from fasthits.django.live import today
@@ -35,4 +36,4 @@ class Command(HitsCommand):
         out = csv.writer(self.stdout._out)
         out.writerow(["date", "model", "object_id", "views"])
         for day, kind, key, views in rows.values_list("date", "content_type", "object_id", "views").iterator():
-            out.writerow([day, labels[kind], key, views])
+            out.writerow([day, labels[kind], harmless(key), views])

@@ -1,7 +1,6 @@
 """``manage.py prune_hits``: deletes the history before a day."""
 
 from argparse import ArgumentParser
-from datetime import timedelta
 from typing import Any
 
 from django.db import router
@@ -10,6 +9,7 @@ from fasthits.daily.days import parse_day
 from fasthits.display import counted
 from fasthits.django import ranking
 from fasthits.django.commands import HitsCommand
+from fasthits.django.expressions import first_day
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.errors import UsageError
@@ -30,7 +30,7 @@ class Command(HitsCommand):
 
     def handle(self, *, before: str | None, keep: int | None, dry_run: bool, **_: Any) -> None:
         """Delete the rows in one statement, and say how many they were."""
-        first = parse_day(before, today()) if before else today() - timedelta(self._days(keep))
+        first = parse_day(before, today()) if before else first_day(self._days(keep))
         database = router.db_for_write(Hits)
         rows = Hits.objects.using(database).filter(date__lt=first)
         number = rows.count() if dry_run else rows.delete()[0]
