@@ -6,13 +6,15 @@ from functools import partial
 from typing import Any
 
 from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.db import router
 
 from fasthits.daily.days import ONE_DAY
 from fasthits.django import clock, live
 from fasthits.django.conf import KEYS, NAME, given, setting, zone_doubt
-from fasthits.django.expressions import TEXTS, has_key_of_history, key_field
+from fasthits.django.expressions import TEXTS, has_key_of_history, key_field, to_migrate
 from fasthits.django.resolve import KEY_CHARACTERS
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.config import read_rules
@@ -78,6 +80,18 @@ def check_machine_zone(**_: Any) -> list[CheckMessage]:
     hint = f'Set {NAME}["TIME_ZONE"] to the time zone of the web server.'
     text = f"Today may be the wrong day: {doubt}. Days are those of /etc/localtime."
     return [checks.Warning(text, hint=hint, id="fasthits.W004")] if doubt else []
+
+
+@register()
+def check_routers(**_: Any) -> list[CheckMessage]:
+    """Return an error if a router sends the history to a database that has no content types: each row has one."""
+    database = router.db_for_write(apps.get_model("fasthits", "Hits"))
+    if router.allow_migrate_model(database, ContentType):
+        return []
+    hint = (
+        f"Let allow_migrate() of the router allow contenttypes in that database, too. Then type: {to_migrate(database)}"
+    )
+    return [Error(f"The history is in the database {database!r}, without contenttypes.", hint=hint, id="fasthits.E007")]
 
 
 @register()

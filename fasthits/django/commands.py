@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, router
 
 from fasthits.display import discard_output, printable
-from fasthits.django.expressions import TABLE
+from fasthits.django.expressions import TABLES, to_migrate
 from fasthits.errors import FasthitsError
 from fasthits.signals import Ended, ended_by_signals
 
@@ -28,7 +29,7 @@ class HitsCommand(BaseCommand):
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)
-            hint = " (manage.py migrate)" if TABLE in text else ""
+            hint = f" ({todo})" if (todo := remedy(error)) else ""
             raise CommandError(f"{self.failed}: {printable(text)}{hint}") from error
         except Ended as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
@@ -37,3 +38,10 @@ class HitsCommand(BaseCommand):
         except OSError as error:  # usually of stdout: errors of other files are FasthitsErrors
             discard_output()
             raise CommandError(f"cannot write: {error.filename or 'standard output'} ({error.strerror})") from error
+
+
+def remedy(error: DatabaseError) -> str:
+    """Return what to type if a table is missing; empty for another error."""
+    if any(table in str(error) for table in TABLES):
+        return to_migrate(router.db_for_write(apps.get_model("fasthits", "Hits")))
+    return "manage.py check" if "django_content_type" in str(error) else ""

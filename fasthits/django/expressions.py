@@ -8,13 +8,13 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import connections, models, router
+from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.models import Expression, Func, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Replace, Substr
 
 from fasthits.django import live
 
-TABLE = "fasthits_hits"
+TABLES = ("fasthits_hits", "fasthits_mostread")
 
 TEXTS = (models.CharField, models.TextField)
 KEY_FIELDS = (models.IntegerField, models.UUIDField, *TEXTS)
@@ -126,25 +126,31 @@ class PrimaryKey(Func):
 
 
 class FromHistory(Subquery):
-    """The part of the history that a query finds; NULL where the history is not in that database, or not migrated
-    yet."""
+    """The part of the history that a query of objects of *model* finds; NULL where the history is not in their
+    database, or not migrated yet."""
+
+    def __init__(self, query: Any, model: type[models.Model]) -> None:
+        super().__init__(query)
+        self.model = model
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, list[Any]]:
         """Return the SQL."""
-        if not has_history(connection.alias):
+        if not has_history(connection.alias, self.model):
             return "(NULL)", []
         return super().as_sql(compiler, connection, *args, **context)
 
 
 class NumberFromHistory(Coalesce):
-    """The number that a query finds in the history, or 0; `live.UNKNOWN` where the history is not in that database."""
+    """The number that a query of objects of *model* finds in the history, or 0; `live.UNKNOWN` where the history is
+    not in their database."""
 
-    def __init__(self, query: Any) -> None:
-        super().__init__(FromHistory(query), 0, output_field=models.BigIntegerField())
+    def __init__(self, query: Any, model: type[models.Model]) -> None:
+        super().__init__(FromHistory(query, model), 0, output_field=models.BigIntegerField())
+        self.model = model
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, list[Any]]:
         """Return the SQL."""
-        if not has_history(connection.alias):
+        if not has_history(connection.alias, self.model):
             return compiler.compile(Cast(Value(None), self.output_field))
         return super().as_sql(compiler, connection, *args, **context)
 
@@ -153,18 +159,33 @@ class NumberFromHistory(Coalesce):
         return live.UNKNOWN if value is None else int(value)  # PostgreSQL's sums are decimal numbers
 
 
-def has_history(database: str) -> bool:
-    """Tell whether the table of the history is in *database*. If it is not, a warning says so, once."""
+def has_history(database: str, model: type[models.Model] | None = None) -> bool:
+    """Tell whether the history is in *database*, with *model* for a query of its objects. If it is not, a warning says
+    so, once.
+
+    Tables are not enough for that: *database* may have empty or old ones, and the router may send the history to
+    another.
+    """
+    where = router.db_for_write(_hits())  # not for read: there may be several replicas
+    if model is not None and router.db_for_write(model) != where:
+        reason = f"it is in {where!r}: a query reads one database"
+        live.warn_once(database, LookupError(f"the history is not in the database {database!r} ({reason})"))
+        return False
     if database not in _with_history:
         with connections[database].cursor() as cursor:
             # The driver's cursor: a page costs no further query that a test of the site would count.
-            if TABLE not in connections[database].introspection.table_names(cursor.cursor):
-                where = router.db_for_read(_hits())
-                hint = "manage.py migrate" if where == database else f"it is in {where!r}: a query reads one database"
-                live.warn_once(database, LookupError(f"no table {TABLE} in the database {database!r} ({hint})"))
-                return False
+            found = connections[database].introspection.table_names(cursor.cursor)
+        if missing := [table for table in TABLES if table not in found]:
+            reason = f"no table {missing[0]} in the database {database!r} ({to_migrate(database)})"
+            live.warn_once(database, LookupError(reason))
+            return False
         _with_history.add(database)
     return True
+
+
+def to_migrate(database: str) -> str:
+    """Return the command that makes the tables of the history."""
+    return "manage.py migrate" + f" --database {database}" * (database != DEFAULT_DB_ALIAS)
 
 
 _with_history: set[str] = set()

@@ -54,7 +54,8 @@ def with_hits(objects: QuerySet, days: int | None = None) -> QuerySet:
 
 def with_number(objects: QuerySet, name: str, query: QuerySet) -> QuerySet:
     """Return *objects*, each with the number that *query* finds in the history, or 0."""
-    return objects.annotate(**{name: NumberFromHistory(query.query)})  # a query, not a queryset, can be pickled
+    number = NumberFromHistory(query.query, objects.model)  # a query, not a queryset, can be pickled
+    return objects.annotate(**{name: number})
 
 
 class HistoryQuerySet(models.QuerySet):
@@ -105,7 +106,7 @@ def candidates(objects: QuerySet, days: int, limit: int) -> list[Any]:
 
     Without any list, return what `most_read` finds.
     """
-    if not has_history(objects.db):
+    if not has_history(objects.db, objects.model):
         return []
     objects = objects.order_by()
     if found := _among_kept(objects, days, limit):
@@ -128,7 +129,7 @@ class _List(NamedTuple):
 
 def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
     """Return the most read of *objects*: from the kept list, or from a longer one, or by a sum over all."""
-    if not has_history(objects.db):
+    if not has_history(objects.db, objects.model):
         return []
     found = _among_kept(objects, days, limit)  # other days too: on the next day, a list of 7 days is that of 8
     if len(found) == limit:
@@ -180,7 +181,7 @@ def _among_kept(objects: QuerySet, days: int, limit: int) -> list[Any]:
     """Return the most read of *objects* in the kept list, with the views in it."""
     listed, name = kept(days).of_model(objects.model), annotation(days)
     keys = listed.filter(views__gt=0).values(key=PrimaryKey("object_id", objects.model))
-    read = objects.filter(pk__in=FromHistory(keys))
+    read = objects.filter(pk__in=FromHistory(keys, objects.model))
     of_period = _table("MostRead").filter(first=FirstDay(days)).of_model(objects.model)
     views = of_period.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
     return list(with_number(read, name, views).order_by(f"-{name}", "pk")[:limit])

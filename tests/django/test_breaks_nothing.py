@@ -26,6 +26,7 @@ from django.utils import translation
 from psycopg import sql
 
 from fasthits.django import expressions, live, models, ranking, separate
+from fasthits.django.checks import check_routers
 from fasthits.django.live import UNKNOWN
 from fasthits.django.models import Hits, HitsMixin, sum_hits, sum_hits_ever, views_by_day, with_hits
 from fasthits.django.ranking import most_read
@@ -131,19 +132,31 @@ def drop_tables() -> None:
 
 
 @pytest.fixture
-def stats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A second database, with the history."""
+def second_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A second database, with the history. The site's database has tables for it, too."""
     where = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "stats.sqlite3")}
     connections.settings["stats"] = connections.configure_settings({"default": {}, "stats": where})["stats"]
     monkeypatch.setattr(router, "routers", [HitsElsewhere()])
     monkeypatch.setattr(expressions, "_with_history", set())
     ContentType.objects.clear_cache()
-    drop_tables()
     call_command("migrate", database="stats", verbosity=0)
     yield "stats"
     connections["stats"].close()
     del connections["stats"], connections.settings["stats"]
     ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def stats(second_database: str) -> str:
+    """A second database, and the only one with the history."""
+    drop_tables()
+    return second_database
+
+
+ELSEWHERE = (
+    "no number is shown: LookupError: the history is not in the database 'default' "
+    "(it is in 'stats': a query reads one database)"
+)
 
 
 def test_history_in_another_database(
@@ -162,15 +175,34 @@ def test_history_in_another_database(
         render("{% for obj in all %}[{{ obj.hits_all_days }}{{ obj|hits:None }}]{% endfor %}", all=listed) == "[3][1]"
     )
     assert most_read(PressRelease) == Hits.objects.most_read(PressRelease.objects.using("default")) == []
-    warning = (
-        "no number is shown: LookupError: no table fasthits_hits in the database 'default' "
-        "(it is in 'stats': a query reads one database)"
-    )
-    assert [record.message for record in caplog.records] == [warning]
+    assert [record.message for record in caplog.records] == [ELSEWHERE]
     release.delete()
     other.delete()
     assert PressRelease.objects.count() == 0
     assert Hits.objects.using("stats").count() == 2  # they are deleted at a commit, and this test makes none
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_old_tables_in_the_database_of_the_objects_are_not_taken_for_the_history(
+    second_database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A site made them before its router sent the history elsewhere, or its router lets `migrate` make them there."""
+    release = PressRelease.objects.create(title="a", slug="a")
+    kind = ContentType.objects.db_manager("default").get_for_model(PressRelease)
+    day = live.today() - timedelta(1)
+    Hits.objects.using("default").create(date=day, content_type_id=kind.pk, object_id=str(release.pk), views=3)
+    read(release)
+    assert (release.hits_total, views_by_day(release, 7)[day]) == (5, 5)
+    assert [obj.hits_7_days for obj in PressRelease.objects.with_hits(7)] == [UNKNOWN]
+    assert most_read(PressRelease) == most_read(PressRelease, days=20) == []
+    assert [record.message for record in caplog.records] == [ELSEWHERE]
+
+
+def test_a_database_without_content_types_is_an_error_of_the_check(stats: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_routers() == []
+    monkeypatch.setattr(HitsElsewhere, "allow_migrate", lambda self, db, app_label, **_: app_label == "fasthits")
+    (error,) = check_routers()
+    assert (error.id, str(error.hint).endswith("manage.py migrate --database stats")) == ("fasthits.E007", True)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -281,6 +313,21 @@ def test_before_migrate_pages_show_no_number_and_objects_can_be_deleted(
     assert [record.message for record in caplog.records] == [
         "no number is shown: LookupError: no table fasthits_hits in the database 'default' (manage.py migrate)"
     ]
+
+
+def test_an_object_can_be_deleted_if_only_the_last_migration_is_missing(
+    monkeypatch: pytest.MonkeyPatch, parse_log: Callable[..., Any]
+) -> None:
+    from tests.support.logger import access_lines
+
+    monkeypatch.setattr(expressions, "_with_history", set())
+    connection.cursor().execute("DROP TABLE fasthits_mostread")
+    release = PressRelease.objects.create(title="A", slug="a")
+    assert most_read(PressRelease) == []
+    with pytest.raises(CommandError, match=r"\(manage.py migrate, then run it again\)$"):
+        parse_log(access_lines(["/press/a/"]))
+    release.delete()
+    assert PressRelease.objects.count() == 0
 
 
 @pytest.mark.parametrize(

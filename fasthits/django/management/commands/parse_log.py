@@ -17,7 +17,7 @@ from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.targets.refusals import days_left, examples, more_than_kept, needs_attention, remarks, said_of
 from fasthits.display import counted, printable
 from fasthits.django import clock
-from fasthits.django.commands import HitsCommand
+from fasthits.django.commands import HitsCommand, remedy
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs, publish
 from fasthits.django.live import today
@@ -126,7 +126,8 @@ class Command(HitsCommand):
         try:
             publish(parsed)
         except DatabaseError as error:
-            text = f"hits are saved, but not the lists of the most read: {printable(str(error))} (run it again)"
+            hint = f"{todo}, then run it again" if (todo := remedy(error)) else "run it again"
+            text = f"hits are saved, but not the lists of the most read: {printable(str(error))} ({hint})"
             raise CommandError(text) from error
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
