@@ -127,6 +127,7 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
             field = relation.field
             self.instance, self.pk_val = instance, object_id(instance)
             self.model = relation.model
+            self._db = router.db_for_read(self.model)  # Django would prefer that of the object
             self.get_content_type = lambda obj: _content_type(obj.__class__)
             self.content_type_field_name = field.content_type_field_name
             self.object_id_field_name = field.object_id_field_name
@@ -137,7 +138,7 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
             return self.get_content_type(self.instance)
 
         def _apply_rel_filters(self, queryset: Any) -> Any:
-            return queryset.using(self._db or router.db_for_read(self.model)).for_object(self.instance)
+            return queryset.using(self._db).for_object(self.instance)
 
         def __iter__(self) -> Iterator[Any]:
             return iter(self._rows)

@@ -198,6 +198,27 @@ def test_old_tables_in_the_database_of_the_objects_are_not_taken_for_the_history
     assert [record.message for record in caplog.records] == [ELSEWHERE]
 
 
+class ObjectsElsewhere:
+    """Routes the site's objects to another database, and says nothing about their history."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        return "stats" if model._meta.app_label == "django_app" else None
+
+    db_for_write = db_for_read
+
+
+def test_objects_in_another_database_have_the_same_history_prefetched(
+    second_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a router, Django looks for related rows in the database of the object."""
+    with connections[second_database].schema_editor() as editor:
+        editor.create_model(PressRelease)
+    monkeypatch.setattr(router, "routers", [ObjectsElsewhere()])
+    release = read(PressRelease.objects.create(title="a", slug="a"))
+    (prefetched,) = PressRelease.objects.prefetch_related("hits")
+    assert [hit.views for hit in prefetched.hits] == [hit.views for hit in release.hits] == [5]
+
+
 def test_a_database_without_content_types_is_an_error_of_the_check(stats: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_routers() == []
     monkeypatch.setattr(HitsElsewhere, "allow_migrate", lambda self, db, app_label, **_: app_label == "fasthits")
