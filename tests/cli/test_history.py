@@ -239,7 +239,11 @@ def test_apostrophes_before_formulas_in_csv_files_are_removed(tmp_path: Path) ->
         ("date,path,views", "CSV file ends within a line: hits.csv ("),
         ("date,path,views\n2026-03-12,/,many\n", "the database has invalid views: hits.csv ("),
         ("date,path,views\n12.3.2026,/,1\n", "the database has invalid dates: hits.csv ("),
-        ("date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n", "cannot read database: hits.csv (UNIQUE "),
+        (
+            "date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n",
+            "cannot read database: hits.csv (UNIQUE constraint failed: hits.date, hits.path; the file has a row twice: "
+            "remove one of them, or restore a backup)",
+        ),
     ],
 )
 def test_a_csv_file_of_another_kind_is_reported_in_one_line(tmp_path: Path, text: str, message: str) -> None:

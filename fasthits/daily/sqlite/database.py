@@ -279,6 +279,7 @@ _HINTS = {
     sqlite3.SQLITE_BUSY: "; another program, such as a rollup, is using it: try again in a few seconds",
     sqlite3.SQLITE_CORRUPT: "; restore a backup, or roll up the days again into another file",
     sqlite3.SQLITE_FULL: "; free some space, then run it again",
+    sqlite3.SQLITE_CONSTRAINT: "; the file has a row twice: remove one of them, or restore a backup",
 }
 
 
