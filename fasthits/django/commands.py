@@ -11,6 +11,9 @@ from fasthits.django.expressions import TABLES, to_migrate
 from fasthits.errors import FasthitsError
 from fasthits.signals import Ended, ended_by_signals
 
+SQLITE_LOCKED = "database is locked"
+"""SQLite's error after it has waited for another program."""
+
 
 class HitsCommand(BaseCommand):
     """A command that ends with one line and an exit code after an error or a signal."""
@@ -29,7 +32,8 @@ class HitsCommand(BaseCommand):
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
             text = next(iter(str(error).splitlines()), type(error).__name__)
-            hint = f" ({todo})" if (todo := remedy(error)) else ""
+            todo = "another program is using it: run this again" if text == SQLITE_LOCKED else remedy(error)
+            hint = f" ({todo})" if todo else ""
             raise CommandError(f"{self.failed}: {printable(text)}{hint}") from error
         except Ended as error:
             raise CommandError(str(error), returncode=error.exit_code) from error

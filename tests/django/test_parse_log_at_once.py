@@ -79,6 +79,20 @@ def is_waited_for() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_database_that_another_program_locks_is_reported_with_what_to_do(
+    shared_tables: dict[str, Any], tmp_path: Path
+) -> None:
+    release = PressRelease.objects.create(title="x", slug="x1")
+    log = write(tmp_path / "log", access_line("/press/x1/"))
+    with transaction.atomic():
+        Hits.objects.create(date=DAY, content_object=release, views=9)
+        with start(log, shared_tables) as process:
+            _, said = process.communicate(timeout=60)
+    failed = b"cannot save hits, nothing changed: database is locked (another program is using it: run this again)\n"
+    assert (process.returncode, said) == (1, b"CommandError: " + failed)
+
+
 GATE = 4711
 """The number of an advisory lock of PostgreSQL."""
 
