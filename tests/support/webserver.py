@@ -17,6 +17,11 @@ from tests.support.forks import Forked
 from tests.support.processes import end_process, environment, eventually, new_mark
 
 ANSWER_SECONDS = 60
+PATIENT = """
+from fasthits.web import archive, now
+now.PATIENCE_SECONDS = archive.LOOK_SECONDS = 30.0
+"""
+"""On a busy machine memcached and the file system may seem to hang."""
 
 
 class Answer(NamedTuple):
@@ -34,12 +39,15 @@ class Served:
     """One `fasthits serve`; for use in a `with`."""
 
     def __init__(self, directory: Path, *args: str, descriptors: int | None = None, patch: str = "") -> None:
-        """*descriptors* is the number of files and connections that it may have open; *patch* is that of Forked."""
+        """*descriptors* is the number of files and connections that it may have open; *patch* is that of Forked, and
+        comes after PATIENT."""
         mark = new_mark()
         self._stderr = directory / f"serve-{mark[:8]}"
         with self._stderr.open("wb") as stderr, open(os.devnull, "r+b") as nothing:
             streams = (nothing.fileno(), nothing.fileno(), stderr.fileno())
-            self.process = Forked(("serve", "--port", "0", *args), streams, directory, environment(mark), patch)
+            self.process = Forked(
+                ("serve", "--port", "0", *args), streams, directory, environment(mark), PATIENT + patch
+            )
         if descriptors:
             resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 60)

@@ -115,8 +115,9 @@ def test_events_report_that_memcached_is_down_and_continue_when_it_is_back(
 
 
 def test_numbers_of_a_hanging_memcached_are_unknown_and_others_are_answered(
-    served: Served, memcached: Memcached
+    start: Callable[..., Served], memcached: Memcached
 ) -> None:
+    served = start(patch="from fasthits.web import now; now.PATIENCE_SECONDS = 1.0")
     assert served.ask("/api/top").status == 200
     memcached.pause()
     eventually(lambda: b"nothing within" in served.ask("/api/top").body)
