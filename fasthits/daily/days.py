@@ -9,6 +9,8 @@ from fasthits.daily.urls import SCHEME, check_url
 from fasthits.errors import UsageError
 
 ONE_DAY = timedelta(days=1)
+MOST_DAYS = 36_525
+"""A longer range has a mistyped year, and fasthits would look for the logs of each day."""
 
 
 class Range(NamedTuple):
@@ -48,7 +50,7 @@ def parse_days(text: str, today: date) -> list[date]:
     >>> parse_days("2026-02-28..2026-03-01", date(2026, 3, 12))
     [datetime.date(2026, 2, 28), datetime.date(2026, 3, 1)]
 
-    Raises UsageError for anything else, and for a range that ends before it begins.
+    Raises UsageError for anything else, and for a range that ends before it begins, or has more than 100 years.
     """
     first, dots, last = text.partition("..")
     forms = "YYYY-MM-DD, yesterday, today or A..B"
@@ -56,6 +58,8 @@ def parse_days(text: str, today: date) -> list[date]:
     end = parse_day(last, today, forms) if dots else start
     if end < start:
         raise UsageError("DATE ends before it begins", text, f"try {last}..{first}")
+    if (end - start).days > MOST_DAYS:
+        raise UsageError("DATE has more than 100 years", text, "is each year right?")
     return Range(start, end).days
 
 
