@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from docs import reference
+from fasthits.cli import VARIABLES
 from fasthits.cli.commands import COMMANDS
 from fasthits.formats.named import FORMATS
 from tests.support.commands import fasthits
@@ -55,7 +56,7 @@ def test_rules_are_described_once() -> None:
 
 def test_every_variable_of_the_help_is_in_the_environment() -> None:
     named = {each.envvar for _, command in reference.commands() for each in command.params if each.envvar}
-    assert named | {"FASTHITS_LOGS"} == reference.ENVIRONMENT.keys()
+    assert named | {"FASTHITS_LOGS"} == reference.ENVIRONMENT.keys() == VARIABLES
 
 
 def test_man_shows_the_page_without_a_warning() -> None:

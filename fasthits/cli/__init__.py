@@ -6,10 +6,16 @@
 """
 
 import gc
+import os
 from collections.abc import Callable, Sequence
+from functools import cache
 
-from fasthits.cli.output import errors_told, print_version
+from fasthits.cli.output import errors_told, print_version, say
 from fasthits.cli.plain import read_plainly
+
+_NAMES = ("CLUSTER", "CONFIG", "LOGS", "MEMCACHED", "SERVER", "TLS_CA", "TLS_CERT", "TLS_KEY", "TO", "TOKEN")
+VARIABLES = {f"FASTHITS_{name}" for name in _NAMES}
+"""The environment variables that commands read."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -18,6 +24,7 @@ def run(arguments: Sequence[str]) -> None:
         if list(arguments) == ["--version"]:
             print_version()
             return
+        _warn_of_mistyped_variables()
         if command := read_plainly(arguments):
             gc.freeze()
             gc.enable()
@@ -33,6 +40,7 @@ def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
 
     Raises FasthitsError, and for wrong usage a UsageError.
     """
+    _warn_of_mistyped_variables()
     if command := read_plainly(arguments):
         result = command()
     else:
@@ -40,3 +48,14 @@ def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
 
         result = app(list(arguments), prog_name="fasthits", standalone_mode=False, obj=RAISE)
     return result if callable(result) else int(result or 0)
+
+
+@cache
+def _warn_of_mistyped_variables() -> None:
+    """Say that a variable such as FASTHITS_MEMCACHE is not read. Kubernetes makes variables of other names."""
+    for name in os.environ:
+        if name.startswith("FASTHITS_") and name not in VARIABLES:
+            from difflib import get_close_matches
+
+            if near := get_close_matches(name.removeprefix("FASTHITS_"), _NAMES, 1, 0.8):
+                say(f"warning: no command reads the variable {name} (did you mean FASTHITS_{near[0]}?)")

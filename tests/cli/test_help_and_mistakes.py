@@ -247,3 +247,13 @@ def test_a_full_output_is_no_error_of_the_database(tmp_path: Path) -> None:
     ask = f"most-read --json --database {kept} >/dev/full"
     done = subprocess.run(f"{SHELL} {ask}", shell=True, capture_output=True, text=True, cwd=PROJECT)
     assert (done.returncode, done.stderr) == (1, "fasthits: cannot write: standard output (No space left on device)\n")
+
+
+@pytest.mark.parametrize("command", ["formats", "log", "most-raed"])
+def test_a_mistyped_variable_is_a_warning(command: str) -> None:
+    """Those that Kubernetes makes for a service with the name fasthits are none."""
+    of_kubernetes = {"FASTHITS_SERVICE_HOST": "10.0.0.1", "FASTHITS_SERVICE_PORT": "80", "FASTHITS_PORT": "tcp://x:80"}
+    done = fasthits(command, **of_kubernetes, FASTHITS_MEMCACHE="web1")
+    warned = [line for line in done.stderr.decode().splitlines() if "warning" in line]
+    said = "fasthits: warning: no command reads the variable FASTHITS_MEMCACHE (did you mean FASTHITS_MEMCACHED?)"
+    assert warned == [said]
