@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.corpus import Expected
 from benchmarks.truth import Difference, Truth, compare
 from fasthits.live.keys import figure_path, hit_key
-from fasthits.live.statistics import FIGURES
+from fasthits.live.statistics import FIGURES, RULES
+from fasthits.rules.rules import Rules
 
 START_SECONDS = 10
 KEYS_A_GET = 200
@@ -65,7 +66,8 @@ class Memcached:
         assert isinstance(truth, Expected)
         keys = {hit_key(day, path).encode("ascii"): views for (day, path), views in truth.views.items()}
         counted = self.values(list(keys))
-        figures = self.values([hit_key(date.today(), figure_path(figure)).encode("ascii") for figure in FIGURES])
+        names = (*FIGURES, RULES + Rules().mark)
+        figures = self.values([hit_key(date.today(), figure_path(name)).encode("ascii") for name in names])
         return replace(compare(counted.items(), keys), invented=self.items() - len(counted) - len(figures))
 
     def connect(self) -> "BufferedRWPair[Any, Any]":

@@ -295,4 +295,4 @@ def test_the_message_about_lines_that_end_with_cr_has_a_command() -> None:
 
 def test_a_w3c_line_without_named_columns_is_explained() -> None:
     line = b"2026-03-12 09:00:00 192.0.2.10 GET /a b=1 443 - 192.0.2.1 Mozilla/5.0 - 200 0 0 15"
-    assert "no #Fields: line before it names the columns" in why_unreadable(line, Rules()).misses[0]
+    assert "no #Fields: line before it names these columns" in why_unreadable(line, Rules()).misses[0]
