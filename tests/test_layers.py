@@ -1,6 +1,7 @@
 """Which rooms may import which, and what an import costs."""
 
 import ast
+import os
 import subprocess
 import sys
 from functools import cache
@@ -141,7 +142,12 @@ def test_only_the_faces_print_or_exit() -> None:
 def modules_after(statement: str) -> set[str]:
     """Return the packages that are imported after a statement; for fasthits the modules, without their rooms."""
     program = f"{statement}\nimport sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")
+    }  # a mistyped one costs
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=own, capture_output=True, text=True, check=True
+    )
     names = done.stdout.split()
     return {name.rpartition(".")[2] if name.startswith("fasthits.") else name.split(".")[0] for name in names}
 

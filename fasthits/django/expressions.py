@@ -3,11 +3,13 @@
 So a queryset of a class can have them: it touches no database at import, and its first day moves with the calendar.
 """
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, connections, models, router
 from django.db.models import Expression, Func, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Concat, Replace, Substr
@@ -104,8 +106,21 @@ class ObjectId(Func):
         return compiler.compile(Concat(groups[0], *(part for group in groups[1:] for part in (hyphen, group))))
 
 
+def keys_of(model: type[models.Model], object_ids: Iterable[str]) -> list[str]:
+    """Return the *object_ids* that can be primary keys of *model*: those of other types are from before it changed."""
+    return [object_id for object_id in object_ids if _can_be_key(key_field(model), object_id)]
+
+
+def _can_be_key(field: models.Field, object_id: str) -> bool:
+    try:
+        value = field.to_python(object_id)
+    except ValidationError:
+        return False
+    return not isinstance(value, int) or abs(value) < 1 << 63
+
+
 class PrimaryKey(Func):
-    """The primary key of an object of *model*, for an `object_id`."""
+    """The primary key of an object of *model*, for an `object_id`; NULL for those that `keys_of` leaves out."""
 
     def __init__(self, object_id: Any, model: type[models.Model]) -> None:
         field = key_field(model)
@@ -116,13 +131,25 @@ class PrimaryKey(Func):
     def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
         """Return the SQL."""
         (text,) = self.get_source_expressions()
-        if self.kind is models.IntegerField:
-            return compiler.compile(Cast(text, models.BigIntegerField()))
+        if self.kind is models.UUIDField:
+            return compiler.compile(Replace(text, Value("-"), Value(""), output_field=models.CharField()))
+        sql, values = compiler.compile(text)
         if self.kind is models.CharField:
-            return compiler.compile(text)
-        if connection.features.has_native_uuid_field:
-            return compiler.compile(Cast(text, models.UUIDField()))
-        return compiler.compile(Replace(text, Value("-"), Value(""), output_field=models.CharField()))
+            return sql, values
+        key = f"CAST({sql} AS bigint)"  # SQLite makes 550 of the UUID 550e8400-...
+        return f"CASE WHEN CAST({key} AS text) = {sql} THEN {key} END", [*values, *values, *values]
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        """Return the SQL for PostgreSQL, where the cast of a text that is no key is an error."""
+        if self.kind is models.CharField:
+            return self.as_sql(compiler, connection, **context)
+        form, type_ = (_UUID, "uuid") if self.kind is models.UUIDField else (_INTEGER, "bigint")
+        sql, values = compiler.compile(self.get_source_expressions()[0])
+        return f"CASE WHEN {sql} ~ %s THEN CAST({sql} AS {type_}) END", [*values, form, *values]
+
+
+_INTEGER = "^-?[0-9]{1,18}$"
+_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 
 class FromHistory(Subquery):

@@ -23,6 +23,7 @@ from fasthits.django.expressions import (
     content_type_of,
     first_day,
     has_history,
+    keys_of,
     object_id,
 )
 
@@ -157,7 +158,7 @@ def _among_candidates(objects: QuerySet, days: int, limit: int, longer: _List) -
     listed = list(rows.values_list("object_id", "views"))
     for size in sorted({min(max(FIRST_CANDIDATES, 4 * limit), KEPT), KEPT}):
         keys = [key for key, _ in listed[:size]]
-        found = _top(objects.filter(pk__in=keys), days, limit)
+        found = _top(objects.filter(pk__in=keys_of(objects.model, keys)), days, limit)
         if len(keys) == len(listed) and longer.size < KEPT:  # a short list has all objects with views
             return found
         if len(found) == limit and getattr(found[-1], annotation(days)) >= listed[len(keys) - 1][1]:
@@ -173,7 +174,7 @@ def _among_all(objects: QuerySet, days: int, limit: int) -> list[Any]:
         _table("Hits").of_model(objects.model).last_days(days).order_by().values(key=key).annotate(total=Sum("views"))
     )
     keys = sums.order_by("-total").values_list("key", flat=True)[: max(KEPT, limit)]
-    found = _top(objects.filter(pk__in=list(keys)), days, limit)
+    found = _top(objects.filter(pk__in=keys_of(objects.model, keys)), days, limit)
     return found if len(found) == limit or len(keys) < KEPT else _top(objects, days, limit)
 
 

@@ -13,7 +13,7 @@ from django.db.models import IntegerField, Max, Model, Q, QuerySet, Sum
 from django.db.models.manager import BaseManager
 
 from fasthits.django import live, queries
-from fasthits.django.expressions import first_day, key_field
+from fasthits.django.expressions import first_day, key_field, keys_of
 from fasthits.django.models import Hits, HitsMixin, MostRead
 from fasthits.django.queries import KEPT, PERIODS, annotation
 
@@ -86,7 +86,8 @@ def objects_of(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Model]:
     kinds = ContentType.objects.db_manager(router.db_for_read(Hits))
     for content_type, wanted in by_type.items():
         model = kinds.get_for_id(content_type).model_class()
-        for start in range(0, len(wanted) if model else 0, IN_VALUES):
+        wanted = keys_of(model, wanted) if model else []
+        for start in range(0, len(wanted), IN_VALUES):
             objects = model._base_manager.filter(pk__in=wanted[start : start + IN_VALUES])
             found |= {(content_type, str(obj.pk)): obj for obj in objects}
     return found

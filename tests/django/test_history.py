@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F
@@ -21,7 +22,7 @@ from rest_framework import serializers, viewsets
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.test import APIRequestFactory
 
-from fasthits.django import live, origins, queries, ranking
+from fasthits.django import history, live, origins, queries, ranking
 from fasthits.django.models import Hits, MostRead, compare_hits, views_by_day, with_hits, with_views_by_day
 from fasthits.django.ranking import most_read, most_read_today
 from fasthits.django.signals import hits_saved
@@ -264,6 +265,21 @@ def test_the_most_read_today_are_found_when_parse_log_has_not_run_for_days(
         at_the_run.setattr(live, "today", lambda: today - timedelta(ago))
         ranking.keep("default")
     assert most_read_today(PressRelease) == [release]
+
+
+@pytest.mark.parametrize("model", [PressRelease, Photo])
+def test_rows_from_a_time_when_keys_had_another_type_are_no_objects(model: Any) -> None:
+    """The site has changed its keys from UUIDs to integers, or the other way; PostgreSQL would not cast them."""
+    obj = read(model.objects.create(), {1: 5})
+    kind, day = ContentType.objects.get_for_model(model), live.today() - timedelta(1)
+    for key in ("a-slug", f"{obj.pk}-4e29-41d4-a716-446655440000", "9" * 30, "%s", "12345678901234567", ""):
+        Hits.objects.create(date=day, content_type=kind, object_id=key, views=9)
+    assert most_read(model, days=7) == [obj]
+    ranking.keep("default")
+    assert [most_read(model, days=days) for days in (7, 5, 400)] == [[obj]] * 3
+    assert list(ranking.objects_of(ranking.top_keys(7, 9)).values()) == [obj]
+    history._forget_deleted(Hits.objects.all(), model, "default")
+    assert [row.object_id for row in Hits.objects.all()] == [str(obj.pk)]
 
 
 def test_most_read_of_a_multi_table_child() -> None:
