@@ -78,16 +78,23 @@ class Installation:
         return has_date(self.logs[0])
 
     @property
-    def log_folders(self) -> list[str]:
-        """The folders in which all logs are."""
-        named = [*(re.split(r"[%*?\[]", pattern)[0] for pattern in self.logs), self.followed]
-        return list(dict.fromkeys(name.rpartition("/")[0] or "/" for name in named))
+    def log_trees(self) -> list[str]:
+        """The folders in which the logs are in folders for dates."""
+        return list(dict.fromkeys(_before_date(pattern)[0] for pattern in self.logs if _before_date(pattern)[1]))
 
     @property
-    def logs_among_others(self) -> list[str]:
-        """The PATTERNs of the logs in `SHARED_FOLDER`, with ``*`` for the date."""
-        named = dict.fromkeys([*(re.sub("%.", "*", pattern) for pattern in self.logs), f"{self.followed}*"])
-        return [each for each in named if each.rpartition("/")[0] == SHARED_FOLDER]
+    def log_folders(self) -> list[str]:
+        """The folders of all other logs, with ``*`` if it stands for several."""
+        named = [_before_date(pattern) for pattern in (*self.logs, self.followed)]
+        return list(dict.fromkeys(folder for folder, is_tree in named if not is_tree))
+
+    @property
+    def log_files(self) -> list[str]:
+        """The PATTERNs of the logs in these folders, with ``*`` for the date."""
+        named = [pattern for pattern in (*self.logs, files_of(self.followed)) if not _before_date(pattern)[1]]
+        return list(
+            dict.fromkeys(re.sub("%(.)", lambda field: "%" if field[1] == "%" else "*", each) for each in named)
+        )
 
     @property
     def database_folder(self) -> str:
@@ -131,30 +138,29 @@ def texts(here: Installation) -> list[str]:
 
 def account(here: Installation) -> str:
     """Return the shell commands that create a user who may read the logs and write the database, and nothing else."""
-    user = shlex.quote(here.user)
-    loops = []
-    if folders := [shlex.quote(each) for each in here.log_folders if each != SHARED_FOLDER]:
-        loops.append(f"""\
-for folder in {" ".join(folders)}; do
-  [ ! -d "$folder" ] || setfacl -R -m u:{user}:rX,d:u:{user}:rX "$folder"
-done
-""")
-    if logs := ["*".join(part and shlex.quote(part) for part in each.split("*")) for each in here.logs_among_others]:
-        loops.append(f"""\
+    user, kept = shlex.quote(here.user), shlex.quote(here.database_folder)
+    folders = [each for each in here.log_folders if each != SHARED_FOLDER]
+    above = [folder[: star.end()] for folder in folders for star in re.finditer(r"\*[^/]*(?=/)", folder)]
+    read = f"u:{user}:rX,d:u:{user}:rX"
+    loops = [
+        _allow("folder", here.log_trees, f"-R -m {read}"),
+        _allow("folder", above, f"-m u:{user}:x"),
+        _allow("folder", folders, f"-m {read}"),
+        _allow("log", here.log_files, f"-m u:{user}:r"),
+    ]
+    shared = f"""\
 # In {SHARED_FOLDER} the user may read only this log. logrotate keeps that if its `create` names no mode, as on Debian.
-for log in {" ".join(logs)}; do
-  [ ! -f "$log" ] || setfacl -m u:{user}:r "$log"
-done
-""")
+"""
     selinux = "# With SELinux (RHEL), Apache's loggers also need: setsebool -P httpd_can_network_memcache on\n"
     return f"""\
 # Once, as root: create a user that may only read the logs and write the database. It joins no group: Debian's adm may
 # read all logs, and on RHEL no group may read Apache's. setfacl comes with the package acl.
+# If the database's folder exists, it stays as it is: the user must be able to write there.
 # Let other users that read the database, such as Django's, join the new group: usermod -aG {here.user} www-data
 {selinux * here.has_apache}\
 id -u {user} >/dev/null 2>&1 || useradd --system --user-group --no-create-home -d / -s /usr/sbin/nologin {user}
-install -d -m 0750 -o {user} -g "$(id -gn {user})" {shlex.quote(here.database_folder)}
-{"".join(loops)}"""
+[ -d {kept} ] || install -d -m 0750 -o {user} -g "$(id -gn {user})" {kept}
+{shared * (SHARED_FOLDER in here.log_folders)}{"".join(loops)}"""
 
 
 def rules() -> str:
@@ -245,7 +251,7 @@ def logrotate(here: Installation) -> str:
         return f"""\
 # logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not.{reload}
 """
-    folder = shlex.quote(here.log_folders[0])
+    folder = shlex.quote(_before_date(here.logs[0])[0])
     name = shlex.quote(re.sub("%(.)", lambda field: "*" if field[1] in WORDS else "[0-9]*", here.logs[0]))
     command = f"find {folder} -path {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
     return f"""\
@@ -357,6 +363,29 @@ SECRET = "/etc/fasthits.env"
 PAGE = "http://127.0.0.1:8765/"
 FOLDER = "/stats/"
 """Where a proxy shows the page."""
+
+
+def _before_date(pattern: str) -> tuple[str, bool]:
+    """Return the folder of a log, or the last folder before those whose names have a date, and whether there are such.
+
+    >>> _before_date("/srv/*/100%%/access.log*"), _before_date("/srv/%Y/access.log")
+    (('/srv/*/100%', False), ('/srv', True))
+    """
+    head, rest = re.fullmatch(r"((?:[^%]|%%)*)(.*)", pattern, re.S).groups()  # type: ignore[union-attr]
+    return head.replace("%%", "%").rpartition("/")[0] or "/", "/" in rest
+
+
+def _allow(kind: str, names: Sequence[str], options: str) -> str:
+    """Return the shell's loop that runs setfacl for the files or folders of these *names*, in which ``*`` may stand."""
+    if not names:
+        return ""
+    words = ["*".join(part and shlex.quote(part) for part in name.split("*")) for name in dict.fromkeys(names)]
+    test = {"folder": "-d", "log": "-f"}[kind]
+    return f"""\
+for {kind} in {" ".join(words)}; do
+  [ ! {test} "${kind}" ] || setfacl {options} "${kind}"
+done
+"""
 
 
 def _log_to_pipe(command: Sequence[str], log_format: str) -> str:

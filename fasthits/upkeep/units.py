@@ -13,7 +13,7 @@ NoNewPrivileges=yes
 CapabilityBoundingSet=
 ProtectSystem=strict
 ProtectHome={home}
-PrivateTmp=yes
+PrivateTmp={tmp}
 PrivateDevices=yes
 PrivateUsers=yes
 ProtectProc=invisible
@@ -71,6 +71,8 @@ def _service(name: str, text: str, user: str, command: Sequence[str], folder: st
     """Return a service that may write only to *folder* and may open sockets only of some *families*."""
     used = (*(word for word in command if word.startswith("/")), folder)
     home = "read-only" if any(re.match("/(home|root|run/user)/", word) for word in used) else "yes"
+    # A database in a /tmp of the service's own would be lost when the service ends.
+    tmp = "no" if any(re.match("/(var/)?tmp(/|$)", word) for word in used) else "yes"
     return f"""\
 # /etc/systemd/system/{name}.service
 [Unit]
@@ -81,7 +83,7 @@ User={user}
 ExecStart={" ".join(map(_word, command))}
 {_writable(folder)}
 RestrictAddressFamilies={families}
-{_HARDENING.format(home=home)}"""
+{_HARDENING.format(home=home, tmp=tmp)}"""
 
 
 def _lasting(service: str) -> str:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY
 from fasthits.live.keys import DEFAULT_SERVER, hit_key
 from fasthits.upkeep import conf as snippets
 from fasthits.upkeep.conf import choose_logs
+from fasthits.upkeep.units import rollup_units
 from tests.support.commands import fasthits, hit, write
 from tests.support.installation import Installation
 from tests.support.processes import PROJECT, environment, eventually, marked_processes
@@ -53,10 +55,10 @@ def test_apache_counts_and_keeps_with_these_lines(place: Path, memcached: Memcac
     assert "error" not in apache.error_log.lower().replace("error_log", "")
 
 
-def without_cronolog(**others: str) -> snippets.Installation:
+def without_cronolog(logs: Sequence[str] = (DEFAULT_LOGS,), **others: str) -> snippets.Installation:
     """Return an installation on a machine that lacks cronolog."""
     words = {"user": USER, "database": "/srv/hits.db", "followed": snippets.NGINX_LOG, "cronolog": "", **others}
-    return snippets.Installation(program=["/missing"], logs=[DEFAULT_LOGS], servers=[], has_apache=True, **words)
+    return snippets.Installation(program=["/missing"], logs=logs, servers=[], has_apache=True, **words)
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may become another user")
@@ -213,7 +215,7 @@ def test_the_new_user_may_only_read_the_logs_and_write_the_database(place: Path)
     log.chmod(0o640)
     for folder in (place / "logs", log.parent):
         folder.chmod(0o700)
-    pattern = f"{place}/logs/%Y-%m-%d.log"
+    pattern = f"{place}/logs/%Y/%m-%d.log"
     account, *_ = conf("--user", USER, "--logs", pattern, "--database", f"{place}/kept/hits.db").split("\n\n")
     subprocess.run(["/bin/sh", "-e", "-c", account], check=True)
     (place / "logs" / "new.log").touch(0o640)
@@ -228,6 +230,32 @@ def test_the_new_user_may_only_read_the_logs_and_write_the_database(place: Path)
     assert not may("touch", log)
     assert not may("touch", place / "logs" / "mine")
     assert (place / "kept").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may let another user read a log")
+def test_the_user_may_read_the_logs_of_all_sites_and_nothing_else_there(place: Path) -> None:
+    """Sites have passwords and keys beside their logs; ssh refuses a key that a group may read."""
+    secrets = [place / "home/joe" / name for name in (".ssh/id_rsa", "site/settings.py", "logs/private/key")]
+    logs = [place / "home/joe/logs/access.log", place / "home/joe/logs/access.log.1"]
+    for file in (*secrets, *logs):
+        write(file, b"a line\n").chmod(0o600)
+    for folder in (place / "home/joe", place / "home/joe/.ssh"):
+        folder.chmod(0o700)
+    here = without_cronolog(logs=[f"{place}/home/*/logs/access.log*"], database=f"{place}/kept/hits.db")
+    subprocess.run(["/bin/sh", "-e", "-c", snippets.account(here)], check=True)
+    become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--", "cat"]
+    for log in logs:
+        subprocess.run([*become, log], capture_output=True, check=True)
+    assert not [file for file in secrets if file.stat().st_mode & 0o777 != 0o600]
+    assert subprocess.run([*become, *secrets], capture_output=True, check=False).stdout == b""
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may change the owner of a folder")
+def test_a_folder_that_exists_keeps_its_owner_and_mode(place: Path) -> None:
+    """With --database /tmp/hits.db or /srv/hits.db, nobody else could use that folder any more."""
+    place.chmod(0o1777)
+    subprocess.run(["/bin/sh", "-e", "-c", snippets.account(without_cronolog(database=f"{place}/hits.db"))], check=True)
+    assert (place.stat().st_uid, place.stat().st_mode & 0o7777) == (0, 0o1777)
 
 
 def test_rules_go_into_one_config_file_that_all_users_can_read(place: Path, memcached: Memcached) -> None:
@@ -297,6 +325,13 @@ def test_a_service_may_only_write_to_the_folder_of_the_database(place: Path) -> 
     text = units(conf("--database", "/srv/my kept/hits.db"), place)["fasthits-rollup.service"].read_text()
     assert 'ReadWritePaths="/srv/my kept"\n' in text
     assert "UMask=0027\n" in text
+
+
+def test_a_service_keeps_a_database_in_tmp() -> None:
+    """A service that has a /tmp of its own loses the database when it ends."""
+    for folder in ("/tmp", "/var/tmp", "/tmp/my kept"):
+        assert "PrivateTmp=no\n" in rollup_units(USER, ["/usr/bin/python3", f"{folder}/hits.db"], folder)
+    assert "PrivateTmp=yes\n" in rollup_units(USER, ["/usr/bin/python3", "/var/lib/tmp/hits.db"], "/var/lib/tmp")
 
 
 def test_the_commands_of_units_exist_with_their_options(place: Path) -> None:
