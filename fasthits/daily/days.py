@@ -54,6 +54,10 @@ def parse_days(text: str, today: date) -> list[date]:
     """
     first, dots, last = text.partition("..")
     forms = "YYYY-MM-DD, yesterday, today or A..B"
+    if "/" in text:  # the shell has expanded ../logs/*
+        first, dots, last = text, "", ""
+    elif dots and not (first and last):
+        raise UsageError("DATE needs both days", text, f"such as {first or '2026-03-01'}..{last or 'yesterday'}")
     start = parse_day(first, today, forms)
     end = parse_day(last, today, forms) if dots else start
     if end < start:

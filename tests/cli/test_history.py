@@ -237,7 +237,12 @@ def test_apostrophes_before_formulas_in_csv_files_are_removed(tmp_path: Path) ->
         ("date,path,views\n2026-03-12,/\n", "CSV file has 2 fields, not 3, in line 2: hits.csv"),
         ("date,path,views\n2026-03-12,/a,200\n2026-03-12,/b,3", "CSV file ends within a line: hits.csv (restore a "),
         ("date,path,views", "CSV file ends within a line: hits.csv ("),
-        ("date,path,views\n2026-03-12,/,many\n", "the database has invalid views: hits.csv ("),
+        ("date,path,views\n2026-03-12,/,many\n", "the database has invalid views: hits.csv (write views as whole "),
+        ('date,path,views\n2026-03-12,/,"1,500"\n', "the database has invalid views: hits.csv (write views as whole "),
+        (
+            "date,path,views\n2026-03-12,/,-5\n",
+            "the database has invalid views: hits.csv (-5 views; write views as whole ",
+        ),
         ("date,path,views\n12.3.2026,/,1\n", "the database has invalid dates: hits.csv ("),
         (
             "date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n",

@@ -22,6 +22,8 @@ SOME_PATHS = 2_000
 LOOK_UP = 4_000
 """A day's views of so many paths are added up from its sums while the row of one path is looked up."""
 
+WHOLE_NUMBERS = "write views as whole numbers, such as 1500, restore a backup, or name another with --database"
+
 
 class Packed(NamedTuple):
     """A day's views of all paths together and, packed, of each path."""
@@ -255,7 +257,7 @@ class Kept:
 
     def _number(self, rows: Rows) -> int:
         """Return the views in the only row, which `_sum` selects."""
-        with self._damage("invalid views"):
+        with self._damage("invalid views", WHOLE_NUMBERS):
             return _whole(*rows.fetchone())
 
     def _numbers(self, rows: Rows) -> dict[Any, int]:
@@ -264,7 +266,7 @@ class Kept:
 
     def _by_texts(self, rows: Rows) -> dict[tuple[str, ...], int]:
         """Return the views, which `_sum` selects, by the columns that follow."""
-        with self._damage("invalid views"):
+        with self._damage("invalid views", WHOLE_NUMBERS):
             return {tuple(texts): _whole(views, least, most) for views, least, most, *texts in rows}
 
     def _stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
@@ -284,7 +286,7 @@ class Kept:
         if made is None:
             views: Counter[int] = Counter()
             query = f"SELECT path, {number} FROM hits WHERE date = ?{_of_host(host)}"
-            with self._damage("invalid views"):
+            with self._damage("invalid views", WHOLE_NUMBERS):
                 for path, count in self._stream(query, [day, *_given(host)]):
                     views[self.paths.make_number(path)] += count
                 made = Packed(day, _whole(views.total()), pack_sums(sorted(views.items())))
@@ -298,11 +300,14 @@ class Kept:
                 raise ValueError(f"{each.day}: {views} views, not {each.views}")
 
     @contextmanager
-    def _damage(self, what: str) -> Iterator[None]:
+    def _damage(self, what: str, advice: str = "") -> Iterator[None]:
         try:
             yield
         except (TypeError, ValueError, OverflowError) as error:
-            raise TableError(f"the database has {what}", self._file, str(error)) from error
+            value = str(error) if isinstance(error, ValueError) else ""  # others name types of Python
+            raise TableError(
+                f"the database has {what}", self._file, "; ".join(filter(None, [value, advice]))
+            ) from error
 
 
 class Paths:

@@ -24,6 +24,9 @@ from tests.support.processes import PROJECT
             for size in ("31M", "0G", "", "G", "512", "512K", "5 G", "-1G", "1.5G", "\u0661G", "1GB", "1" * 40 + "G")
         ),
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
+        (["2026-03-12.."], 2, "DATE needs both days: 2026-03-12.. (such as 2026-03-12..yesterday)"),
+        (["..today"], 2, "DATE needs both days: ..today (such as 2026-03-01..today)"),
+        (["--logs", "../a.log", "../b.log"], 2, "not a DATE: '../b.log' (name log files with --logs ../b.log, a"),
         (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (write *"),
         (["--logs", "%Y-%m-%D.log"], 2, "PATTERN has no field %D: %Y-%m-%D.log (did you mean %d?)"),
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
