@@ -65,11 +65,12 @@ def partitions_of(database: Postgres, table: str) -> Mapping[str, str]:
     partitioned = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(?)"
     if database.execute(partitioned, [table]).fetchone() == (False,):
         raise TableError(f"another program has made the table {table}", database.name, "name another database")
-    for day, name in found:
+    there = [(day, name) for day, name in found if not name.isdecimal()]  # another rollup has just replaced the others
+    for day, name in there:
         if day is None:
             hint = f"detach it: ALTER TABLE {table} DETACH PARTITION {name}"
             raise TableError(f"another program has made the partition {name}", database.name, hint)
-    return {day: name for day, name in found}
+    return dict(there)
 
 
 def check(database: Postgres) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,17 @@ def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: C
         ("2026-03-03", 5_000),
     ]
     assert psql.execute("SELECT count(*), max(id) FROM hits_paths WHERE id > 0").fetchone() == (5_000, 5_000)
+
+
+def test_a_rollup_may_begin_while_another_replaces_days(url: str, psql: Connection) -> None:
+    """The server waits for the transaction that drops the old partition, and then it has no name for it."""
+    replace(url, {MARCH[0]: {b"/": 1}})
+    with ThreadPoolExecutor() as threads:
+        with psql.transaction():
+            psql.execute("DROP TABLE hits_2026_03_01")
+            checked = threads.submit(open_target(url).check)
+            eventually(lambda: psql.execute(WAITING).fetchone() != (0,) or checked.done())
+        checked.result(60)
 
 
 def test_a_signal_ends_a_rollup_that_waits_for_another(url: str, psql: Connection, tmp_path: Path) -> None:
