@@ -230,7 +230,8 @@ def systemd(here: Installation) -> str:
     """Return a service and a timer for the nightly rollup."""
     units = rollup_units(here.user, here.rollup(), here.database_folder)
     return f"""\
-# systemd, instead of cron: the nightly rollup. If the machine was off at night, it runs at the next start.
+# systemd, instead of cron: the nightly rollup. If the machine was off at night, it runs at the next start, for the day
+# before only: after several nights, fasthits doctor names the missing days.
 {units}"""
 
 
