@@ -26,7 +26,7 @@ SHOWN_CHARACTERS = 200
 AHEAD = timedelta(minutes=1)
 """A log may be ahead of this machine's clock by this much."""
 NAME_LOGS = "name the web server's log with --logs, such as --logs /var/log/apache2/access.log"
-READABLE = "let the user read it: setfacl -R -m u:USER:rX FOLDER, or usermod -aG GROUP-OF-THE-FILE USER"
+READABLE = "let the user read it: setfacl, as fasthits conf prints it, or usermod -aG GROUP-OF-THE-FILE USER"
 
 
 def found(setup: Setup, today: date) -> str:
