@@ -20,7 +20,7 @@ from fasthits.formats.packing import HEAD_BYTES as PACKING_BYTES
 from fasthits.formats.packing import packing_of
 from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
 from fasthits.live.follow.rotated_names import COMPRESSED, files_in, name_before_rotation, rotated_files, rotations
-from fasthits.live.follow.tail import Tail
+from fasthits.live.follow.tail import NO_FILE, Tail
 
 Report = Callable[[str, str], object]
 """Takes a cause and a line for the operator."""
@@ -77,7 +77,7 @@ class Files:
         self._paths |= current.keys()
         here = set(current.values())
         for file, tail in list(self.tails.items()):
-            tail.rotated = file not in here
+            tail.note_rotation(file not in here)
             with suppress(OSError):  # `read` reports it
                 self._notice_truncation(tail)
         self._starts = {file: start for file, start in self._starts.items() if file in here}
@@ -93,19 +93,13 @@ class Files:
         return sorted(name for name in names if name_before_rotation(name) not in names | self._paths)
 
     def _begin(self, path: str, found: os.stat_result, at_end: bool) -> bool:
-        """Begin to read a file that was not followed; return whether lines were in it. If it begins like a followed
-        file of this name, it has lines that were read already.
-        """
-        before = [tail for tail in self.tails.values() if tail.path == path and tail.is_deleted]
+        """Begin to read a file that was not followed; return whether lines were in it."""
+        before = [file for file, tail in self.tails.items() if tail.path == path and tail.offset]
         tail = self._open(path, found, found.st_size if at_end else 0)
         if not tail:
             return False
-        for other in before:
-            if other.offset and tail.begins_like(other.position()):
-                tail.move_to(min(other.size, found.st_size))
-            elif other.offset and found.st_size * 2 >= other.offset:
-                hint = "if an editor saved it, its lines count twice, and fasthits check says so"
-                self._say(f"{path} was replaced by another file, which counts from its beginning ({hint})")
+        if before and not at_end:
+            tail.before = before[-1]
         return found.st_size > 0
 
     def _note_rotated(self) -> None:
@@ -174,6 +168,8 @@ class Files:
         """Return the next whole lines of a file, empty if there are none; close the file if it is over."""
         try:
             self._notice_truncation(tail)
+            if tail.before != NO_FILE and tail.limit is None and self._is_copied(tail):
+                return b""
             lines = tail.read()
             if not lines and tail.is_over():
                 lines = tail.last_line()
@@ -182,6 +178,23 @@ class Files:
             self._unreadable(tail.path, error)
             return b""
         return lines
+
+    def _is_copied(self, tail: Tail) -> bool:
+        """Tell whether all that is in a file so far was read in the file that had its name before.
+
+        Somebody may just be writing a copy, who restores a backup or saves the log in an editor.
+        """
+        other = self.tails.get(tail.before)
+        if other and tail.skip_copied(other):
+            return True
+        tail.before = NO_FILE
+        if other and tail.offset < other.offset:
+            is_long = other.is_deleted and tail.size * 2 >= other.offset
+            if tail.offset or is_long:
+                start = f"byte {tail.offset:,}" if tail.offset else "its beginning"
+                hint = "if an editor saved it, its lines count twice, and fasthits check says so"
+                self._say(f"{tail.path} was replaced by another file, which counts from {start} ({hint})")
+        return False
 
     def _notice_truncation(self, tail: Tail) -> None:
         """Go on at the beginning of a truncated file, and with its copy.

@@ -10,7 +10,7 @@ BLOCK_BYTES = 1 << 14
 LONGEST_LINE_BYTES = 1 << 20
 """A longer line is counted in pieces."""
 KEEP_SECONDS = 3600.0
-"""The time from a rotated file's last line until it is closed."""
+"""The time from a rotation, or from a rotated file's last line, until the file is closed."""
 KEEP_DELETED_SECONDS = 60.0
 """The same for a deleted file, which takes room on the disk while it is open."""
 
@@ -28,6 +28,8 @@ class Tail:
         self.origin = self.file
         """The file of which this is a copy, or the file itself."""
         self.offset = offset
+        self.before: FileId = NO_FILE
+        """The file that had this name before, of which this may be a copy; NO_FILE if it is none."""
         self.limit: int | None = None
         """The end of reading for now; None for no limit."""
         self.rotated = False
@@ -72,6 +74,27 @@ class Tail:
         self._last = self._find_last(offset)
         self._columns = self._find_columns()
         self.learn_head()
+
+    def skip_copied(self, other: "Tail") -> bool:
+        """Skip the bytes that *other* has at the same place; return whether these are all so far.
+
+        If its first bytes are not those by which *other* is known, this is another log: nothing is skipped.
+        """
+        read = other.position()
+        whole = self.begins_like(read) and self.size >= read.offset and not self.contradicts(read)
+        offset, same = max(self.offset, read.offset * whole), True
+        while same and (block := os.pread(self._fd, LONGEST_LINE_BYTES, offset)):
+            theirs = os.pread(other._fd, len(block), offset)
+            same = block == theirs
+            offset += len(block) if same else _length_of_equal(block, theirs)
+        self.move_to(offset if same or offset >= read.head else 0)
+        return same
+
+    def note_rotation(self, rotated: bool) -> None:
+        """Note whether the file is without its name now; the time until it is closed begins when it loses its name."""
+        if rotated and not self.rotated:
+            self._grew_at = time.monotonic()
+        self.rotated = rotated
 
     def is_truncated(self) -> bool:
         """Tell whether the file is no longer the file read so far."""
@@ -157,3 +180,8 @@ class Tail:
                 return line + newline
             end = begin and begin + len(NAMES_COLUMNS)  # the line may stand across the border
         return b""
+
+
+def _length_of_equal(block: bytes, other: bytes) -> int:
+    """Return how many bytes both begin with."""
+    return next((at for at, (one, two) in enumerate(zip(block, other, strict=False)) if one != two), len(other))

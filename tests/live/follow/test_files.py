@@ -432,6 +432,73 @@ def test_a_log_that_was_replaced_by_its_copy_goes_on(log: Path, restarts: bool) 
 
 
 @pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("to", ["access.log.bak", "access.log~", "access.log.1", "elsewhere/access.log", ""])
+def test_a_log_that_was_moved_away_and_copied_back_goes_on(log: Path, to: str, restarts: bool) -> None:
+    """The copy appears empty and grows, as `cp` and editors make it. Until then the log may have no name at all."""
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    text = log.read_text()
+    (log.parent / "elsewhere").mkdir()
+    if to:
+        log.rename(log.parent / to)
+    else:
+        log.unlink()
+    assert following.lines() == []
+    if restarts and to.startswith("access"):  # otherwise a follower that starts finds no trace of the log
+        following = following.again(log)
+    log.touch()
+    assert following.lines() == []
+    for part in (text[:500], text[500:5005], text[5005:]):
+        append(log, part)
+        assert following.lines() == []
+    append(log, "three\n")
+    assert following.lines() == ["three"]
+    append(log, "four\n")
+    assert (following.lines(), following.said) == (["four"], [])
+
+
+def test_a_log_that_was_rotated_and_copied_back_counts_late_lines_of_both(log: Path) -> None:
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    old = log.rename(log.with_name("access.log.1"))
+    log.write_bytes(old.read_bytes())
+    append(old, "late\n")
+    append(log, "new\n")
+    assert following.lines() == ["late", "new"]
+
+
+def test_a_new_log_that_begins_with_the_line_of_the_old_log_is_no_copy(log: Path) -> None:
+    log.touch()
+    following = Following(log)
+    append(log, "one\ntwo\n")
+    assert following.lines() == ["one", "two"]
+    log.rename(log.with_name("access.log.1"))
+    append(log, "one\n")
+    found = following.lines()
+    append(log, "three\n")
+    assert found + following.lines() == ["one", "three"]
+
+
+def test_an_edited_copy_of_a_log_is_reported_and_counts_from_the_first_change(log: Path) -> None:
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    log.rename(log.with_name("access.log~"))
+    append(log, "\n".join([*lines[:500], *lines[501:], ""]))
+    assert len(following.lines()) <= 500
+    (said,) = following.said
+    assert said.startswith(f"{log} was replaced by another file, which counts from byte 5,00")
+
+
+@pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_log_that_has_lost_its_end_goes_on_there(log: Path, restarts: bool, replaced: bool) -> None:
     """After a power failure a disk may lack lines that were counted; an older backup lacks them, too."""
