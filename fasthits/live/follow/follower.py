@@ -33,6 +33,7 @@ from fasthits.live.follow.positions import (
     State,
     StateFile,
     check_patterns,
+    unwritable,
 )
 from fasthits.live.follow.tail import Tail
 from fasthits.live.follow.tally import Tally
@@ -179,7 +180,7 @@ class Follower:
         try:
             self._state_file.save(self._state)
         except OSError as error:
-            raise StateError(f"cannot write the state file ({error.strerror})", self._state_file.path) from error
+            raise unwritable(self._state_file.path, error.errno) from error
         self._deliveries.start(marks)
 
     def _recover(self, marks: Mapping[str, Mark]) -> dict[str, Mark]:

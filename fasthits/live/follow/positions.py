@@ -8,6 +8,7 @@ import secrets
 import shlex
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -104,11 +105,11 @@ class StateFile:
     def __init__(self, path: str) -> None:
         """Lock it. Raises StateError."""
         self.path = path
-        folder = check_place(path)
+        check_place(path)
         try:
             self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _unwritable(path, folder, error.errno) from error
+            raise unwritable(path, error.errno) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -116,8 +117,9 @@ class StateFile:
             os.close(self._lock)
             hint = "two followers would count each line twice; end that process, or use another --state for other logs"
             raise StateError(f"another follower (process {pid}) uses the state file", path, hint) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+        with suppress(OSError):  # the disk is full; `save` says so
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
     def load(self) -> State | None:
         """Return the state, or None if there is no file. Raises StateError."""
@@ -168,8 +170,8 @@ class StateFile:
         os.close(self._lock)
 
 
-def check_place(path: str) -> str:
-    """Return the folder of a state file. Raises StateError if the file obviously cannot be there, or be used."""
+def check_place(path: str) -> None:
+    """Raise StateError if a state file obviously cannot be at *path*, or be used."""
     folder = os.path.dirname(path) or "."
     present = [name for name in (path, f"{path}.lock") if os.path.exists(name)]
     for name in present:
@@ -181,18 +183,21 @@ def check_place(path: str) -> str:
         raise StateError("no folder for the state file", folder, hint)
     if not os.access(folder, os.W_OK | os.X_OK):
         is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
-        raise _unwritable(path, folder, errno.EROFS if is_read_only else errno.EACCES)
+        raise unwritable(path, errno.EROFS if is_read_only else errno.EACCES)
     for name in present:
         if not os.access(name, os.R_OK if name == path else os.R_OK | os.W_OK):
             hint = f"give it to the follower's user: chown USER {' '.join(map(shlex.quote, present))}"
             raise StateError(f"cannot use the state file ({os.strerror(errno.EACCES)})", name, hint)
-    return folder
 
 
-def _unwritable(path: str, folder: str, reason: int | None) -> StateError:
+def unwritable(path: str, reason: int | None) -> StateError:
+    """Return the error of a state file that cannot be written, for the error number *reason*."""
+    folder = os.path.dirname(path) or "."
     hint = "name a file elsewhere with --state FILE"
     if reason == errno.EACCES:
         hint = f"the follower's user must own {folder}, or {hint}"
+    if reason in (errno.ENOSPC, errno.EDQUOT):
+        hint = f"make room on the disk of {folder}, or {hint}"
     if reason == errno.EROFS:
         hint = f"{hint}; with systemd, StateDirectory= and ReadWritePaths= name folders that it may write to"
     return StateError(f"cannot write the state file ({os.strerror(reason or 0)})", path, hint)

@@ -125,6 +125,15 @@ def test_counting_goes_on_if_the_state_file_cannot_be_written(place: Path, logs:
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
 
 
+def test_a_start_on_a_full_disk_is_refused_and_says_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
+    follower = follow(place, memcached, logs / "access.log")
+    Path(f"{follower.state}.new").symlink_to("/dev/full")
+    follower.launch()
+    assert follower.wait() == 1
+    told = f"cannot write the state file (No space left on device): {follower.state} (make room on the disk of {place}"
+    assert told in follower.stderr
+
+
 def test_a_signal_ends_it_while_it_waits_for_memcached_at_the_start(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import stat
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,6 +108,17 @@ def test_a_second_follower_cannot_use_the_state_file(path: Path) -> None:
         StateFile(str(path))
     file.close()
     StateFile(str(path)).close()
+
+
+def test_a_full_disk_fails_no_earlier_than_the_state_is_saved(path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        file = StateFile(str(path))
+        with closing(file), pytest.raises(OSError, match="File too large"):
+            file.save(STATE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_impossible_places_of_the_state_file_are_errors(tmp_path: Path) -> None:
