@@ -94,7 +94,7 @@ class Files:
 
     def _begin(self, path: str, found: os.stat_result, at_end: bool) -> bool:
         """Begin to read a file that was not followed; return whether lines were in it."""
-        before = [file for file, tail in self.tails.items() if tail.path == path and tail.offset]
+        before = [file for file, each in self.tails.items() if each.path == path and each.offset and not each.is_young]
         tail = self._open(path, found, found.st_size if at_end else 0)
         if not tail:
             return False
@@ -170,6 +170,8 @@ class Files:
             self._notice_truncation(tail)
             if tail.before != NO_FILE and tail.limit is None and self._is_copied(tail):
                 return b""
+            if tail.counted and not tail.rotated and self._is_rewritten(tail, tail.counted):
+                return b""
             lines = tail.read()
             if not lines and tail.is_over():
                 lines = tail.last_line()
@@ -205,18 +207,40 @@ class Files:
             tail.learn_head()
             return
         position = tail.position()
+        tail.note_truncation()
         if tail.begins_like(position):
-            self._go_on_at_the_end(tail, position)
+            if tail.counted:
+                tail.move_to(tail.size)
+            else:
+                self._go_on_at(tail.size, tail, position)
             return
         tail.start_again()
         if not self._take_copy(position):
             text = f"{tail.path} was truncated and has no copy in its folder: lines not read before are lost"
             self._report(f"truncated {tail.path}", text)
 
-    def _go_on_at_the_end(self, tail: Tail, position: Position) -> None:
-        """Go on at the end of a file that has lost lines which were counted, but still begins in the same way: after a
-        power failure the disk may lack the last lines, while the state and memcached know of them."""
-        size = tail.size
+    def _is_rewritten(self, tail: Tail, position: Position) -> bool:
+        """Tell whether a truncated file may still be getting the lines that were counted up to *position*; if it has
+        got them, go on behind them.
+
+        Somebody restores a backup with `cp`, which keeps the inode, or saves the log in an editor.
+        """
+        is_whole = tail.begins_like(position) and tail.size >= position.offset
+        if not is_whole and tail.may_be_rewritten():
+            return True
+        tail.counted = None
+        if is_whole and not tail.contradicts(position):
+            tail.move_to(position.offset)
+        elif tail.begins_like(position):
+            if tail.offset:
+                self._go_on_at(tail.offset, tail, position)
+            else:
+                self._move_to(tail, position)
+        return False
+
+    def _go_on_at(self, size: int, tail: Tail, position: Position) -> None:
+        """Go on at *size*, the end of a file that has lost lines which were counted, but still begins in the same way:
+        after a power failure the disk may lack the last lines, while the state and memcached know of them."""
         tail.move_to(size)
         lost = f"{position.path} has lost the {position.offset - size:,} bytes behind byte {size:,}, which were counted"
         hint = "after a power failure? fasthits warm repairs the counters"
@@ -339,7 +363,7 @@ class Files:
         If it has lost lines and has grown again, nobody knows where its new lines begin.
         """
         if tail.size < position.offset:
-            self._go_on_at_the_end(tail, position)
+            self._go_on_at(tail.size, tail, position)
             return
         if tail.contradicts(position):
             other = f"{position.path} has other lines before byte {position.offset:,} than those that were counted"

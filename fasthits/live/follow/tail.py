@@ -13,6 +13,10 @@ KEEP_SECONDS = 3600.0
 """The time from a rotation, or from a rotated file's last line, until the file is closed."""
 KEEP_DELETED_SECONDS = 60.0
 """The same for a deleted file, which takes room on the disk while it is open."""
+REWRITE_SECONDS = 1.0
+"""Somebody who writes a log again, with `cp` or an editor, does not pause for so long."""
+YOUNG_SECONDS = 2.0
+"""A log that begins so much later begins with a later time."""
 
 NO_FILE: FileId = (0, 0)
 
@@ -30,15 +34,20 @@ class Tail:
         self.offset = offset
         self.before: FileId = NO_FILE
         """The file that had this name before, of which this may be a copy; NO_FILE if it is none."""
+        self.counted: Position | None = None
+        """The position before the file was truncated, until it is known whether it gets the same lines again."""
         self.limit: int | None = None
         """The end of reading for now; None for no limit."""
         self.rotated = False
         """Whether it was renamed or deleted."""
         self._fd = fd
-        self._head = b""
+        self._head = self._head_before = b""
+        self._rewritten = -1, 0.0
+        """The size of a file that is written again, and since when it has had this size."""
         self._last = self._find_last(offset)
         self._columns = self._find_columns()
         self._grew_at = time.monotonic()
+        self._begun_at = float("-inf") if offset else self._grew_at
         self.learn_head()
 
     @property
@@ -50,6 +59,11 @@ class Tail:
     def is_deleted(self) -> bool:
         """Whether the file has no name any more."""
         return not os.fstat(self._fd).st_nlink
+
+    @property
+    def is_young(self) -> bool:
+        """Whether the next log of this name may begin with the same lines, because both begin in the same second."""
+        return time.monotonic() < self._begun_at + YOUNG_SECONDS
 
     def position(self) -> Position:
         """Return the position up to which the file has been read."""
@@ -70,6 +84,8 @@ class Tail:
     def move_to(self, offset: int) -> None:
         """Go on from *offset*, where a line begins."""
         self.offset = offset
+        if offset:
+            self._begun_at = float("-inf")
         self._head = b""
         self._last = self._find_last(offset)
         self._columns = self._find_columns()
@@ -90,6 +106,20 @@ class Tail:
         self.move_to(offset if same or offset >= read.head else 0)
         return same
 
+    def may_be_rewritten(self) -> bool:
+        """Tell whether what has come since the truncation are the lines that were there before, and more may come."""
+        size, now = self.size, time.monotonic()
+        if size != self._rewritten[0]:
+            self._rewritten = size, now
+        head = os.pread(self._fd, len(self._head_before), 0)
+        return not head or (self._head_before.startswith(head) and now < self._rewritten[1] + REWRITE_SECONDS)
+
+    def note_truncation(self) -> None:
+        """Remember how far the file was counted, because somebody may write the same lines again."""
+        if not self.counted and not self.is_young:
+            self.counted, self._head_before = self.position(), self._head
+        self._rewritten = -1, 0.0
+
     def note_rotation(self, rotated: bool) -> None:
         """Note whether the file is without its name now; the time until it is closed begins when it loses its name."""
         if rotated and not self.rotated:
@@ -107,6 +137,7 @@ class Tail:
         except OSError:
             self.offset = 0
         self._head = self._columns = b""
+        self._begun_at = time.monotonic()
         self._last = self._find_last(self.offset)
         self.origin = NO_FILE
 

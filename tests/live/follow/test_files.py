@@ -52,6 +52,12 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "access.log"
 
 
+@pytest.fixture(autouse=True)
+def old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take logs for older than they are."""
+    monkeypatch.setattr(followed, "YOUNG_SECONDS", 0.0)
+
+
 def append(file: Path, text: str) -> None:
     with file.open("a") as opened:
         opened.write(text)
@@ -485,6 +491,18 @@ def test_a_new_log_that_begins_with_the_line_of_the_old_log_is_no_copy(log: Path
     assert found + following.lines() == ["one", "three"]
 
 
+def test_a_new_log_that_begins_in_the_same_second_is_no_copy(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followed, "YOUNG_SECONDS", 60.0)
+    log.touch()
+    following = Following(log)
+    for _ in range(3):
+        append(log, "one\n" * 500)
+        assert following.lines() == ["one"] * 500
+        log.rename(log.with_name("access.log.1"))
+        log.touch()
+        assert following.lines() == []
+
+
 def test_an_edited_copy_of_a_log_is_reported_and_counts_from_the_first_change(log: Path) -> None:
     log.touch()
     following = Following(log)
@@ -498,10 +516,75 @@ def test_an_edited_copy_of_a_log_is_reported_and_counts_from_the_first_change(lo
     assert said.startswith(f"{log} was replaced by another file, which counts from byte 5,00")
 
 
+@pytest.mark.parametrize("at_once", [0, 5, 500, 5005, 10_000])
+def test_a_log_that_is_written_again_in_place_goes_on(log: Path, at_once: int) -> None:
+    """`cp` of a backup to the log keeps the inode, and so do some editors."""
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    text = log.read_text()
+    log.write_text(text[:at_once])
+    assert following.lines() == []
+    append(log, text[at_once:])
+    assert following.lines() == []
+    append(log, "new\n")
+    assert following.lines() == ["new"]
+    hint = "truncated and has no copy"
+    assert [hint in said for said in following.said] == [True] * (at_once < 1024)
+
+
+def test_a_log_that_was_edited_in_place_is_reported(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    log.write_text("")
+    assert following.lines() == []
+    append(log, "\n".join([*lines[:500], *lines[501:], ""]))
+    assert following.lines() == []
+    monkeypatch.setattr(followed, "REWRITE_SECONDS", 0.0)
+    assert following.lines() == []
+    assert following.said[1].startswith(f"{log} has lost the 10 bytes behind byte 9,990, which were counted: counting")
+    append(log, "new\n")
+    assert following.lines() == ["new"]
+
+
+def test_a_log_that_begins_again_in_the_same_second_is_not_written_again(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followed, "YOUNG_SECONDS", 60.0)
+    log.touch()
+    following = Following(log)
+    for _ in range(2):
+        append(log, "one\n" * 500)
+        assert following.lines() == ["one"] * 500
+        log.write_text("")
+        assert following.lines() == []
+
+
+def test_a_log_that_begins_again_after_a_truncation_does_not_wait(log: Path) -> None:
+    log.touch()
+    following = Following(log)
+    append(log, "one\ntwo\n")
+    assert following.lines() == ["one", "two"]
+    log.write_text("")
+    assert following.lines() == []
+    append(log, "on")
+    assert following.lines() == []
+    append(log, "ce\n")
+    assert following.lines() == ["once"]
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_log_that_has_lost_its_end_goes_on_there(log: Path, restarts: bool, replaced: bool) -> None:
+def test_a_log_that_has_lost_its_end_goes_on_there(
+    log: Path, restarts: bool, replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a power failure a disk may lack lines that were counted; an older backup lacks them, too."""
+    monkeypatch.setattr(followed, "REWRITE_SECONDS", 0.0)
     log.touch()
     following = Following(log)
     lines = [f"line {number:04}" for number in range(1000)]
