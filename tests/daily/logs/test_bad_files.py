@@ -65,6 +65,13 @@ def test_text_with_compressed_data_behind_it_is_damaged(tmp_path: Path) -> None:
     assert f"{told}do not join text and compressed files with cat, but with zcat -f)" in said
 
 
+def test_a_few_control_characters_are_no_compressed_data(tmp_path: Path) -> None:
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    write(tmp_path / f"{YESTERDAY}.log", line("/a", noon) + b"\1\2\3\n")
+    code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", "%F.log", "--partial")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 1})
+
+
 def test_a_damaged_file_leaves_only_its_own_day_of_a_range_unchanged(tmp_path: Path) -> None:
     days = [YESTERDAY - timedelta(n) for n in (2, 1, 0)]
     for day in days:
