@@ -80,12 +80,12 @@ class Installation:
     @property
     def log_trees(self) -> list[str]:
         """The folders in which the logs are in folders for dates."""
-        return list(dict.fromkeys(_before_date(pattern)[0] for pattern in self.logs if _before_date(pattern)[1]))
+        return list(dict.fromkeys(folder for folder, is_tree in map(_before_date, self.logs) if is_tree))
 
     @property
     def log_folders(self) -> list[str]:
         """The folders of all other logs, with ``*`` if it stands for several."""
-        named = [_before_date(pattern) for pattern in (*self.logs, self.followed)]
+        named = map(_before_date, (*self.logs, self.followed))
         return list(dict.fromkeys(folder for folder, is_tree in named if not is_tree))
 
     @property

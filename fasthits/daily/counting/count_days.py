@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fasthits._parse import HitTable
 from fasthits.daily.counting.overflow import BoundedRows
-from fasthits.daily.counting.threads import Example, Figures, Files, Progress, Reading
+from fasthits.daily.counting.threads import Example, Figures, Files, Progress, Reading, comments_in
 from fasthits.daily.days import has_date
 from fasthits.daily.layouts import Rows as Rows
 from fasthits.daily.logs import logfiles
@@ -156,7 +156,7 @@ def count_days(
         sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # knows which days are whole
     found = _judge(sources, files, read, raw.days_seen, days, today)
     examples, advice = read.examples(), None
-    if raw.malformed > (raw.lines - raw.filtered.get("comment", 0)) * BAD_SHARE:
+    if raw.malformed > (raw.lines - comments_in(raw)) * BAD_SHARE:
         examples = read.whole_examples()
         advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
     whole = sorted(found.seen if as_part else found.seen - found.parts.keys())

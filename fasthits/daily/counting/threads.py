@@ -49,8 +49,8 @@ SIGNAL_SECONDS = 0.25
 """How long a wait may last. Python handles a signal between two waits; only some signals end one."""
 
 TAIL_BYTES = 1 << 13
-ZCAT = "do not join text and compressed files with cat, but with zcat -f"
 """How much of a file's end is searched for its latest time: some lines, as the last one can be of a slow request."""
+ZCAT = "do not join text and compressed files with cat, but with zcat -f"
 
 UNREADABLE_LINES = 3
 """With fewer lines, all of them torn, a file may have the right format all the same."""
@@ -336,7 +336,7 @@ class Reading:
         self, segment: Segment, intake: Intake, others: Collection[HitTable], buffer: bytearray, advance: Advance
     ) -> None:
         before, examples_before, size = intake.hit_table, len(intake.examples), 0
-        lines_before, malformed_before, comments_before = before.lines, before.malformed, _comments(before)
+        lines_before, malformed_before, comments_before = before.lines, before.malformed, comments_in(before)
         tail = b""
         try:
             for block in segment.blocks(buffer, advance):
@@ -355,11 +355,12 @@ class Reading:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
-        comments = _comments(intake.hit_table) - comments_before
+        comments = comments_in(intake.hit_table) - comments_before
         self.counted[segment] = SegmentCount(size, lines, comments, malformed, examples, tail)
 
 
-def _comments(table: HitTable) -> int:
+def comments_in(table: "HitTable | Figures") -> int:
+    """Return how many lines of W3C logs were comments."""
     return table.filtered.get("comment", 0)
 
 

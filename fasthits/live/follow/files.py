@@ -1,7 +1,7 @@
 """Log files that are still being written, followed over rotation.
 
 A file is known by its device and inode, not by its name. It stays open while it is followed, so a rename changes
-nothing: the follower reads on until KEEP_SECONDS after the last line, because the writer may learn of the rename late.
+nothing: the follower reads on for KEEP_SECONDS, because the writer may learn of the rename late.
 If a file has become shorter, or begins with other bytes than before, it was truncated (logrotate's copytruncate). The
 unread lines are then in the copy, a file in the same folder that begins with the same bytes. Another file under the
 name of a followed file that begins with the same bytes is the same log, too: an editor or a restored backup made it, or
@@ -24,6 +24,7 @@ from fasthits.live.follow.tail import NO_FILE, Tail
 
 Report = Callable[[str, str], object]
 """Takes a cause and a line for the operator."""
+POWER_FAILURE = "after a power failure? fasthits warm repairs the counters"
 
 
 class Files:
@@ -243,8 +244,7 @@ class Files:
         after a power failure the disk may lack the last lines, while the state and memcached know of them."""
         tail.move_to(size)
         lost = f"{position.path} has lost the {position.offset - size:,} bytes behind byte {size:,}, which were counted"
-        hint = "after a power failure? fasthits warm repairs the counters"
-        self._report(f"truncated {position.path}", f"{lost}: counting goes on at its end ({hint})")
+        self._report(f"truncated {position.path}", f"{lost}: counting goes on at its end ({POWER_FAILURE})")
 
     def drop(self, tail: Tail) -> None:
         """Close a file."""
@@ -367,8 +367,7 @@ class Files:
             return
         if tail.contradicts(position):
             other = f"{position.path} has other lines before byte {position.offset:,} than those that were counted"
-            hint = "after a power failure? fasthits warm repairs the counters"
-            self._report(f"truncated {position.path}", f"{other}: counting goes on behind them ({hint})")
+            self._report(f"truncated {position.path}", f"{other}: counting goes on behind them ({POWER_FAILURE})")
         tail.move_to(position.offset)
 
     def _take_up(self, name: str, path: str, found: os.stat_result, positions: Positions) -> None:

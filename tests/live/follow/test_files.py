@@ -63,6 +63,16 @@ def append(file: Path, text: str) -> None:
         opened.write(text)
 
 
+def read_whole(log: Path) -> tuple[Following, list[str]]:
+    """Write a log of 1000 lines, 10,000 bytes, and follow it to its end; return the lines, too."""
+    log.touch()
+    following = Following(log)
+    lines = [f"line {number:04}" for number in range(1000)]
+    append(log, "\n".join([*lines, ""]))
+    assert following.lines() == lines
+    return following, lines
+
+
 def test_at_the_first_start_counting_begins_at_the_end_and_says_so(log: Path) -> None:
     append(log, "old\n")
     following = Following(log)
@@ -441,11 +451,7 @@ def test_a_log_that_was_replaced_by_its_copy_goes_on(log: Path, restarts: bool) 
 @pytest.mark.parametrize("to", ["access.log.bak", "access.log~", "access.log.1", "elsewhere/access.log", ""])
 def test_a_log_that_was_moved_away_and_copied_back_goes_on(log: Path, to: str, restarts: bool) -> None:
     """The copy appears empty and grows, as `cp` and editors make it. Until then the log may have no name at all."""
-    log.touch()
-    following = Following(log)
-    lines = [f"line {number:04}" for number in range(1000)]
-    append(log, "\n".join([*lines, ""]))
-    assert following.lines() == lines
+    following, _ = read_whole(log)
     text = log.read_text()
     (log.parent / "elsewhere").mkdir()
     if to:
@@ -467,11 +473,7 @@ def test_a_log_that_was_moved_away_and_copied_back_goes_on(log: Path, to: str, r
 
 
 def test_a_log_that_was_rotated_and_copied_back_counts_late_lines_of_both(log: Path) -> None:
-    log.touch()
-    following = Following(log)
-    lines = [f"line {number:04}" for number in range(1000)]
-    append(log, "\n".join([*lines, ""]))
-    assert following.lines() == lines
+    following, _ = read_whole(log)
     old = log.rename(log.with_name("access.log.1"))
     log.write_bytes(old.read_bytes())
     append(old, "late\n")
@@ -504,11 +506,7 @@ def test_a_new_log_that_begins_in_the_same_second_is_no_copy(log: Path, monkeypa
 
 
 def test_an_edited_copy_of_a_log_is_reported_and_counts_from_the_first_change(log: Path) -> None:
-    log.touch()
-    following = Following(log)
-    lines = [f"line {number:04}" for number in range(1000)]
-    append(log, "\n".join([*lines, ""]))
-    assert following.lines() == lines
+    following, lines = read_whole(log)
     log.rename(log.with_name("access.log~"))
     append(log, "\n".join([*lines[:500], *lines[501:], ""]))
     assert len(following.lines()) <= 500
@@ -519,11 +517,7 @@ def test_an_edited_copy_of_a_log_is_reported_and_counts_from_the_first_change(lo
 @pytest.mark.parametrize("at_once", [0, 5, 500, 5005, 10_000])
 def test_a_log_that_is_written_again_in_place_goes_on(log: Path, at_once: int) -> None:
     """`cp` of a backup to the log keeps the inode, and so do some editors."""
-    log.touch()
-    following = Following(log)
-    lines = [f"line {number:04}" for number in range(1000)]
-    append(log, "\n".join([*lines, ""]))
-    assert following.lines() == lines
+    following, _ = read_whole(log)
     text = log.read_text()
     log.write_text(text[:at_once])
     assert following.lines() == []
@@ -536,11 +530,7 @@ def test_a_log_that_is_written_again_in_place_goes_on(log: Path, at_once: int) -
 
 
 def test_a_log_that_was_edited_in_place_is_reported(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log.touch()
-    following = Following(log)
-    lines = [f"line {number:04}" for number in range(1000)]
-    append(log, "\n".join([*lines, ""]))
-    assert following.lines() == lines
+    following, lines = read_whole(log)
     log.write_text("")
     assert following.lines() == []
     append(log, "\n".join([*lines[:500], *lines[501:], ""]))
@@ -585,11 +575,7 @@ def test_a_log_that_has_lost_its_end_goes_on_there(
 ) -> None:
     """After a power failure a disk may lack lines that were counted; an older backup lacks them, too."""
     monkeypatch.setattr(followed, "REWRITE_SECONDS", 0.0)
-    log.touch()
-    following = Following(log)
-    lines = [f"line {number:04}" for number in range(1000)]
-    append(log, "\n".join([*lines, ""]))
-    assert following.lines() == lines
+    following, _ = read_whole(log)
     if replaced:
         replace_by_copy(log)
     os.truncate(log, 9000 + 5)
