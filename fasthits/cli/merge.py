@@ -44,7 +44,6 @@ def merge(
     from fasthits.daily.partials.merging import Servers, check_target, left_days
     from fasthits.daily.partials.merging import merge as merge_partials
     from fasthits.daily.targets.opening import open_target
-    from fasthits.daily.targets.refusals import stale_tables
 
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
@@ -59,7 +58,7 @@ def merge(
         _print_summary(result, len(files), to)
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
-    for line in stale_tables(target.stale, result.days):
+    for line in target.lacks(result.days):
         say(line)
     if left:
         raise SystemExit(1)

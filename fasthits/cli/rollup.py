@@ -141,7 +141,7 @@ def rollup(
     from fasthits.daily.partials import is_partial
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets.opening import open_target
-    from fasthits.daily.targets.refusals import days_left, needs_attention, said_of, stale_tables
+    from fasthits.daily.targets.refusals import days_left, needs_attention, said_of
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
@@ -166,16 +166,16 @@ def rollup(
         say(line)
     if left or not quiet or needs_attention(result.counted):
         _print_summary(result, to)
-    stale = list(stale_tables(target.stale, result.days))
+    lacking = list(target.lacks(result.days))
     if summary is not None:
         before = {str(each.day): each.kept for each in result.more}
         figures = {"days": list(map(str, result.days)), "kept_before": before, "seconds": result.seconds}
         write_summary(
-            summary, result.counted.figures() | figures | {"warnings": said_of(result.counted, [*left, *stale])}
+            summary, result.counted.figures() | figures | {"warnings": said_of(result.counted, [*left, *lacking])}
         )
     with progress_bar(of_days=True) as progress:
         target.catch_up(progress)
-    for line in stale:
+    for line in lacking:
         say(line)
     if left:
         raise SystemExit(1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fasthits.daily.atomic import resolve
-from fasthits.daily.csv.files import Block, CsvFile, csv_line, file_of, harmless, replace_days
+from fasthits.daily.csv.files import DAY_CHARACTERS, Block, CsvFile, csv_line, file_of, harmless, replace_days
 from fasthits.daily.layouts import PLAIN, Layout, Rows, not_filled
 from fasthits.daily.targets.refusals import compare
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
@@ -46,6 +46,12 @@ class CsvTarget(Target):
             kept = {date.fromisoformat(day): hits for day, hits in written.kept.items()}
             return Replaced(written.rows, *compare(new.hits, kept))
 
+    def newest_before(self, day: str) -> str | None:
+        with _mapped(self._path) as text:  # its rows are in the order of days
+            end = text.find(f"\n{day},".encode())
+            start = text.rfind(b"\n", 0, end) + 1  # before the first day, that of the line of names
+            return text[start : start + DAY_CHARACTERS].decode(errors="replace")
+
     def stale(self, days: Sequence[date]) -> list[str]:
         return [table for table in not_filled(self._layouts) if _has_rows(file_of(self._path, table), days)]
 
@@ -76,9 +82,16 @@ class CsvStream(Target):
 def _has_rows(file: Path, days: Sequence[date]) -> bool:
     if not file.is_file() or not file.stat().st_size:
         return False
+    with _mapped(file) as text:
+        return any(text.find(f"\n{day},".encode()) >= 0 for day in days)
+
+
+@contextmanager
+def _mapped(file: Path) -> Iterator[mmap.mmap]:
+    """Give the bytes of a file that is not empty. Raises TableError."""
     try:
         with file.open("rb") as source, mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            return any(text.find(f"\n{day},".encode()) >= 0 for day in days)
+            yield text
     except OSError as error:
         raise TableError("cannot read CSV file", file, error.strerror or str(error)) from error
 

@@ -17,6 +17,13 @@ LOCK_SECONDS = 60.0
 """How long a rollup waits for another one."""
 LOCK_POLL_SECONDS = 0.05
 LOCK = ".fasthits.lock"
+LAST = "~"
+"""Comes after each day."""
+
+
+def name_of(table: str, day: str) -> str:
+    """Return the name of a table's file of a day."""
+    return f"{table}/date={day}/{table}.parquet"
 
 
 class Folder(Protocol):
@@ -28,8 +35,8 @@ class Folder(Protocol):
     def check(self) -> None:
         """Raise TableError if files cannot be replaced, as far as that shows without changing anything."""
 
-    def newest(self, table: str) -> str | None:
-        """Return the name of a table's file whose day is the newest."""
+    def newest(self, table: str, before: str = LAST) -> str | None:
+        """Return the name of a table's file whose day is the newest, of those before the day *before*."""
 
     def others(self, name: str) -> list[str]:
         """Return the names of the other Parquet files in the folder of a file, in order."""
@@ -66,9 +73,9 @@ class LocalFolder(Folder):
         if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
             raise unwritable(self.name, parent, ANOTHER)
 
-    def newest(self, table: str) -> str | None:
-        found = max((self._folder / table).glob(f"date=*/{table}.parquet"), default=None)
-        return str(found.relative_to(self._folder)) if found else None
+    def newest(self, table: str, before: str = LAST) -> str | None:
+        names = (str(found.relative_to(self._folder)) for found in self._folder.glob(name_of(table, "*")))
+        return max((name for name in names if name < name_of(table, before)), default=None)
 
     def others(self, name: str) -> list[str]:
         return _others((self._folder / name).parent.glob("*.parquet"), name)
@@ -141,7 +148,7 @@ class StoredFolder(Folder):
     def check(self) -> None:
         self.newest("hits")
 
-    def newest(self, table: str) -> str | None:
+    def newest(self, table: str, before: str = LAST) -> str | None:
         try:
             days = self._store.ls(f"{self.name}{table}/", detail=False)
         except FileNotFoundError as error:
@@ -149,7 +156,8 @@ class StoredFolder(Folder):
                 raise
             return None
         names = (f"{table}/{day.rstrip('/').rpartition('/')[2]}/{table}.parquet" for day in days if "/date=" in day)
-        return next((name for name in sorted(names, reverse=True) if self._store.exists(f"{self.name}{name}")), None)
+        earlier = sorted((name for name in names if name < name_of(table, before)), reverse=True)
+        return next((name for name in earlier if self._store.exists(f"{self.name}{name}")), None)
 
     def others(self, name: str) -> list[str]:
         try:

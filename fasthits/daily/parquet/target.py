@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fasthits.daily.layouts import ANOTHER, PLAIN, Cell, Layout, Rows, not_filled, other_columns
-from fasthits.daily.parquet.folders import Folder
+from fasthits.daily.parquet.folders import Folder, name_of
 from fasthits.daily.targets.refusals import NOT_COMPARED
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
@@ -57,13 +57,18 @@ class ParquetTarget(Target):
             written = [self._write(layout, new.rows(layout), replaced, new_file) for layout in self._layouts]
         return Replaced(written[0], *compared)
 
+    def newest_before(self, day: str) -> str | None:
+        with self._errors():
+            found = self._folder.newest(self._layouts[0].name, day)
+        return found.split("=")[1].split("/")[0] if found else None
+
     def stale(self, days: Sequence[date]) -> list[str]:
         with self._errors():
             return [table for table in not_filled(self._layouts) if any(self._has_rows(table, day) for day in days)]
 
     def _has_rows(self, table: str, day: date) -> bool:
         try:
-            with self._opened(_name(table, day.isoformat())) as file:
+            with self._opened(name_of(table, day.isoformat())) as file:
                 return bool(file.metadata.num_rows)
         except FileNotFoundError:
             return False
@@ -76,13 +81,13 @@ class ParquetTarget(Target):
         new_file: Callable[[str], Path],
     ) -> int:
         """Write a new file for each of *days*; return the number of their rows."""
-        return sum(_write(new_file(_name(layout.name, day)), layout, of_day) for day, of_day in _by_day(rows, days))
+        return sum(_write(new_file(name_of(layout.name, day)), layout, of_day) for day, of_day in _by_day(rows, days))
 
     def _kept_hits(self, days: Sequence[date]) -> dict[date, int]:
         """Return the hits by day of *days*, if they are kept."""
         layout, found = self._layouts[0], {}
         for day in days:
-            with suppress(FileNotFoundError), self._opened(_name(layout.name, day.isoformat()), layout) as file:
+            with suppress(FileNotFoundError), self._opened(name_of(layout.name, day.isoformat()), layout) as file:
                 batches = file.iter_batches(columns=list(layout.numbers))
                 found[day] = sum(  # pyarrow's own sums would take 9 MB more
                     sum(column.to_pylist()) for batch in batches for column in batch.columns
@@ -98,7 +103,7 @@ class ParquetTarget(Target):
 
     def _check_alone(self, days: Sequence[date]) -> None:
         """Raise TableError if another program has put a file next to those of *days*: readers add its rows to ours."""
-        for name in (_name(layout.name, day.isoformat()) for layout in self._layouts for day in days):
+        for name in (name_of(layout.name, day.isoformat()) for layout in self._layouts for day in days):
             for other in self._folder.others(name):
                 hint = f"readers would add its rows to those of fasthits; move it away, or {ANOTHER}"
                 raise TableError("another Parquet file of the same day", f"{self._folder.name}{other}", hint)
@@ -130,10 +135,6 @@ class ParquetTarget(Target):
         except pa.ArrowException as error:
             text = str(error).splitlines()[0]
             raise TableError("not a Parquet file of fasthits", self._folder.name, text) from error
-
-
-def _name(table: str, day: str) -> str:
-    return f"{table}/date={day}/{table}.parquet"
 
 
 def _by_day(rows: Iterable[tuple[Cell, ...]], days: Sequence[str]) -> Iterator[tuple[str, Iterator[tuple[Cell, ...]]]]:

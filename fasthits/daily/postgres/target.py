@@ -96,6 +96,11 @@ class PostgresTarget(Target):
             if advance:
                 advance(1)
 
+    def newest_before(self, day: str) -> str | None:
+        with looking(self._url) as database:
+            kept = sums.partitions_of(database, "hits").keys() | sums.summed(database)  # without a hit, only sums
+        return max((found for found in kept if found < day), default=None)
+
     def stale(self, days: Sequence[date]) -> list[str]:
         with looking(self._url) as database:
             found = {table: sums.partitions_of(database, table).keys() for table in not_filled(self._layouts)}

@@ -72,6 +72,14 @@ class SqliteTarget(Target):
             if advance:
                 advance(done)
 
+    def newest_before(self, day: str) -> str | None:
+        # A day without a hit has no row, but sums.
+        kept = (f"SELECT max(date) AS date FROM {table} WHERE date < :day" for table in ("hits", "hits_sums"))
+        query = f"SELECT max(date) FROM ({' UNION ALL '.join(kept)})"
+        with reading(self._path, LOOK_LOCK_SECONDS) as database:
+            (found,) = database.execute(query, {"day": day}).fetchone()
+        return str(found)
+
     def stale(self, days: Sequence[date]) -> list[str]:
         with reading(self._path, LOOK_LOCK_SECONDS) as database:
             there = [table for table in not_filled(self._layouts) if columns_of(database, table)]

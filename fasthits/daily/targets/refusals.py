@@ -1,12 +1,11 @@
 """Which days a run leaves unchanged, and why: only a better count of a day replaces the day that is kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
 from fasthits.daily.counting.count_days import Counted
 from fasthits.daily.days import name_days
-from fasthits.daily.layouts import OPTIONS_OF
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
@@ -127,16 +126,6 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
 def said_of(found: Counted, others: Iterable[str]) -> list[str]:
     """Return the remarks on the counted days and *others* as a list for a program, without the word "warning"."""
     return [text.removeprefix("warning: ") for text in (*remarks(found), *others)]
-
-
-def stale_tables(stale: Callable[[Sequence[date]], list[str]], days: Sequence[date]) -> Iterator[str]:
-    """Yield a warning for each table that *stale*, which is `Target.stale`, names for the replaced *days*, with the
-    option that fills the table."""
-    for table in stale(days) if days else ():  # without a replaced day there may be no target yet
-        yield (
-            f"warning: the table {table} keeps the rows of an earlier count of {name_days(days)}, as this run has not "
-            f"filled it (run this again with {OPTIONS_OF[table]})"
-        )
 
 
 def needs_attention(found: Counted) -> bool:

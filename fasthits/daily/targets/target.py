@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from fasthits.daily.layouts import Cell, Layout, Rows
+from fasthits.daily.days import ONE_DAY, Range, name_days
+from fasthits.daily.layouts import OPTIONS_OF, Cell, Layout, Rows
 from fasthits.daily.targets.refusals import Change, Compared, compare
 
 if TYPE_CHECKING:
@@ -51,10 +53,32 @@ class Target(Protocol):
         """
         return
 
+    def newest_before(self, day: str) -> str | None:
+        """Return the newest kept day before *day*, which has been replaced. Raises TableError.
+
+        Other programs may have written it. Without such a day it is None, or no day.
+        """
+        return None
+
     def stale(self, days: Sequence[date]) -> list[str]:
         """Return the tables of BESIDE that `replace` does not fill, but that have rows of *days*: an earlier count has
         written them. Raises TableError."""
         return []
+
+    def lacks(self, days: Sequence[date]) -> Iterator[str]:
+        """Yield what the replaced *days*, which are in order, leave to do, and what to run: tables with old rows, and
+        days without rows between them and the day before that is kept. Raises TableError."""
+        if not days:  # there may be no target yet
+            return
+        for table in self.stale(days):
+            yield (
+                f"warning: the table {table} keeps the rows of an earlier count of {name_days(days)}, as this run has "
+                f"not filled it (run this again with {OPTIONS_OF[table]})"
+            )
+        with suppress(ValueError):
+            kept = date.fromisoformat(self.newest_before(str(days[0])) or "")
+            if missing := name_days(Range(kept + ONE_DAY, days[0] - ONE_DAY).days):
+                yield f"warning: no rows are kept of {missing} (run the rollup with {missing} while the logs are there)"
 
 
 class RowsOfDays:

@@ -192,3 +192,32 @@ def test_tables_that_an_option_fills_are_not_left_behind_in_silence(
         assert [f"fasthits: warning: {text}" for text in warnings] == said
     done = run(str(DAY + timedelta(1)), *options)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("kind", ["hits.csv", "hits.db", "stats/", "postgresql"])
+def test_nights_without_a_rollup_are_named_by_the_next_one(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    target = request.getfixturevalue("url") if kind == "postgresql" else kind
+    days = [DAY + timedelta(number) for number in (0, 1, 4, 6, 7, 8)]
+    lines = [hit("/a,b", day) for day in days]
+    lines[4] = lines[4].replace(b"GET", b"POST")  # no hit on this day
+    write(tmp_path / "access.log", *lines)
+    run = partial(fasthits, "rollup", "--logs", "access.log", "--to", target, "--quiet", "--summary", "s.json")
+    # The day after the newest, and one after nights off; then the nights are counted late, and again.
+    for day, missing in (
+        (days[1], None), (days[0], None), (days[2], "2026-03-14..2026-03-15"), (days[3], "2026-03-17"),
+        (days[2], "2026-03-14..2026-03-15"), (days[1], None),
+        (days[4], None), (days[5], "2026-03-19" if target == "hits.csv" else None),
+    ):  # fmt: skip
+        done = run(str(day), cwd=tmp_path)
+        assert done.returncode == 0
+        said = (
+            [f"no rows are kept of {missing} (run the rollup with {missing} while the logs are there)"]
+            if missing
+            else []
+        )
+        warnings = json.loads((tmp_path / "s.json").read_text())["warnings"]
+        assert [text for text in warnings if "rows" in text] == said
+        shown = [f"fasthits: warning: {text}" for text in said]
+        assert [text for text in done.stderr.decode().splitlines() if "no rows" in text] == shown
