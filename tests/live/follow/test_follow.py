@@ -58,6 +58,24 @@ def test_counters_that_memcached_has_lost_are_reported(place: Path, logs: Path, 
         eventually(lambda: said in follower.stderr, what="it says so")
 
 
+def test_a_memcached_that_keeps_no_marks_is_reported(
+    place: Path, logs: Path, start_memcached: Callable[..., Memcached]
+) -> None:
+    memcached = start_memcached("-I", "2k", "-o", "slab_chunk_max=1024")  # a mark of many files is larger
+    files = [logs / f"{number}.log" for number in range(80)]
+    for file in files:
+        file.write_bytes(access_line(f"/{file.name}"))
+    with follow(place, memcached, *files, patch=QUICK) as follower:
+        for file in files:
+            with file.open("ab") as log:
+                log.write(access_line("/a"))
+        said = (
+            f"memcached does not keep where this follower is: {memcached.spec} (after a kill, lines could count twice"
+        )
+        eventually(lambda: said in follower.stderr, what=lambda: follower.stderr)
+        expect_all(memcached, follower, lambda: Counter({"/a": 80}))
+
+
 def test_broken_connections_at_most_leave_hits_in_doubt(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     moment = random.Random(3)

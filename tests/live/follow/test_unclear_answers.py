@@ -38,7 +38,14 @@ def answering(answers: dict[bytes, Callable[[], bytes]]) -> Callable[[socket.soc
 
 def sane(**changes: bytes) -> dict[bytes, Callable[[], bytes]]:
     """Return answers like those of memcached, with *changes*."""
-    answers = {"version": b"VERSION 1.6.18", "add": b"STORED", "incr": b"0", "set": b"STORED", "get": b"END"}
+    answers = {
+        "version": b"VERSION 1.6.18",
+        "add": b"STORED",
+        "incr": b"0",
+        "set": b"STORED",
+        "get": b"END",
+        "touch": b"TOUCHED",
+    }
     return {word.encode(): lambda answer=answer: answer for word, answer in (answers | changes).items()}
 
 
