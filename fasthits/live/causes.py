@@ -65,6 +65,10 @@ CAUSES: Mapping[str, Cause] = {
         "found no room in memcached for new counters",
         "give memcached more memory: -m in /etc/memcached.conf",
     ),
+    "mark": Cause(
+        "could not keep its place in memcached, so that lines could count twice after a kill",
+        "give memcached more memory: -m in /etc/memcached.conf, or a larger -I if it is set there",
+    ),
     "refused": Cause(
         "met a key in memcached that is not a counter",
         "something else uses these keys: use another --prefix everywhere",

@@ -24,7 +24,7 @@ from fasthits.live.connections import RETRY_SECONDS
 from fasthits.live.courier import Courier
 from fasthits.live.memcached import CounterStore, Delivery
 from fasthits.live.misfits import Misfits
-from fasthits.live.statistics import NO_LOSS, RULES, Health, hours_of, losses_in, status_line
+from fasthits.live.statistics import NO_LOSS, Health, hours_of, losses_in, status_line
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
@@ -86,13 +86,11 @@ class Reader:
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._read_bytes = 0
         self._pipe_bytes = _pipe_bytes(fd)
-        self._by_host = compiled.rules.by_host
-        self._by_rules = RULES + compiled.rules.mark
         self._fresh = FreshBacklog(compiled)
         self._misfits = Misfits(compiled)
         self._returned = Backlog()
         self._hours = Counter[str]()
-        self._health = Health(self._figures_to_publish)
+        self._health = Health(self._figures_to_publish, compiled.rules)
         # The figures come first: they are few, and after the hits of a busy site they would wait for ever.
         self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
         self._in_flight_from: Health | Backlog = self._fresh
@@ -168,8 +166,6 @@ class Reader:
         figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
-        figures["by host"] = figures["hits"] * self._by_host
-        figures[self._by_rules] = figures["hits"]
         hours = hours_of(self._fresh.hit_table)
         if self._fresh.knows_hours:
             self._hours += hours

@@ -13,6 +13,7 @@ from fasthits._parse import HitTable
 from fasthits.live.causes import CAUSES, warning_figure
 from fasthits.live.keys import figure_path, hit_key
 from fasthits.live.memcached import Row, read_views
+from fasthits.rules.rules import Rules
 
 PUBLISH_SECONDS = 10.0
 
@@ -58,10 +59,11 @@ class Health:
     The figure of reconnects does not count for this, because trying raises it.
     """
 
-    def __init__(self, figures: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, figures: Callable[[], Mapping[str, int]], rules: Rules) -> None:
         """*figures* returns the FIGURES that are not 0, and those of `hours_of`; none may fall. It is not
-        called before this returns."""
+        called before this returns. The figures of the logger's *rules* are added: those of RULES and "by host"."""
         self._figures = figures
+        self._of_rules = [RULES + rules.mark, *["by host"] * rules.by_host]
         self._seen = Counter[str]()
         self._published = Counter[tuple[date | None, bytes]]()
         self.at = time.monotonic() + PUBLISH_SECONDS
@@ -90,9 +92,9 @@ class Health:
             self._published[day if path.startswith(_HOUR_BYTES) else None, path] -= rise
 
     def _now(self) -> Counter[str]:
-        return Counter(
-            {name: number for name, number in self._figures().items() if _is_of_today(name) or "hour" in name}
-        )
+        figures = self._figures()
+        found = Counter({name: number for name, number in figures.items() if _is_of_today(name) or "hour" in name})
+        return found + Counter(dict.fromkeys(self._of_rules, found["hits"]))
 
 
 def _place_of(name: str) -> tuple[date | None, bytes]:

@@ -11,6 +11,7 @@ import pytest
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import DEFAULT_TTL_SECONDS, figure_path, hit_key
 from fasthits.live.statistics import FIGURES, Health, read_figures
+from fasthits.rules.rules import Rules
 from tests.live.test_courier_killed import courier_of, kill_courier
 from tests.live.test_status_signal import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
@@ -153,7 +154,7 @@ def test_hits_whose_paths_do_not_count_are_published_as_filtered(
 
 def test_only_increases_of_figures_are_taken_and_undelivered_figures_again() -> None:
     figures = dict.fromkeys(FIGURES, 0)
-    health = Health(lambda: figures)
+    health = Health(lambda: figures, Rules())
     assert not health
     assert health.take() == []
     figures |= {"lines": 5, "in doubt": 2}

@@ -39,7 +39,7 @@ from fasthits.live.follow.tail import Tail
 from fasthits.live.follow.tally import Tally
 from fasthits.live.keys import hit_key
 from fasthits.live.reader import Say
-from fasthits.live.statistics import FIGURES, RULES, Health, losses_in, status_line
+from fasthits.live.statistics import FIGURES, Health, losses_in, status_line
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
@@ -95,14 +95,12 @@ class Follower:
         self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
         self._files = Files(self._patterns, say, self._report)
-        self._by_host = compiled.rules.by_host
-        self._by_rules = RULES + compiled.rules.mark
         self._tally = Tally(compiled)
         self._last = Mark(0, ())
         """The end of the last segment."""
         self._ahead: list[Mark] = []
         """Later marks that some servers have reached already; the others need the lines before these marks."""
-        self._health = Health(self._figures_to_publish)
+        self._health = Health(self._figures_to_publish, compiled.rules)
         self._look_at = self._save_at = 0.0
 
     def _report(self, cause: str, text: str) -> None:
@@ -365,8 +363,6 @@ class Follower:
         """Return the figures of delivered segments."""
         totals = self._deliveries.totals()
         totals["in doubt"] += self._doubted
-        totals["by host"] = totals["hits"] * self._by_host
-        totals[self._by_rules] = totals["hits"]
         for cause, times in self._throttle.said.copy().items():
             totals[warning_figure(cause.partition(" ")[0])] += times
         return totals
