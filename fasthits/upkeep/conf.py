@@ -48,6 +48,8 @@ class Installation:
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if not re.fullmatch(r"\w[\w.@-]*", self.user, re.ASCII):
             raise UsageError("not the name of a user", repr(self.user), "such as --user fasthits")
+        if self.user == "root":
+            raise UsageError("fasthits needs no root", "--user root", "leave it out: the user fasthits is created")
         if re.search(r"[*?\[%]", self.followed):
             raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
         if os.path.isdir(self.followed):

@@ -274,6 +274,12 @@ def test_rules_go_into_one_config_file_that_all_users_can_read(place: Path, memc
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
+def test_root_is_no_user_for_fasthits() -> None:
+    done = fasthits("conf", "--user", "root")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"fasthits needs no root: --user root (leave it out: the user fasthits is created)" in done.stderr
+
+
 def test_the_user_is_created_only_once(place: Path) -> None:
     for name in ("passwd", "group"):
         write(place / "etc" / name, Path("/etc", name).read_bytes())
