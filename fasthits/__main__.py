@@ -43,7 +43,7 @@ def main() -> None:
     follows = any(word.partition("=")[0] == "--follow" for word in arguments)
     reads = is_logger and not follows and "--check" not in arguments
     misused = not reads and _is_piped_logger()
-    if reads or misused:
+    if (reads and not os.isatty(0)) or misused:  # at a terminal Ctrl-C ends it
         for ignored in IGNORED_BY_LOG:
             signal.signal(ignored, signal.SIG_IGN)
         _widen_pipe()

@@ -1,5 +1,6 @@
 """``fasthits log``: the piped logger."""
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -128,6 +129,8 @@ def log(
         follower = Follower(follow, state_path(state), servers, prefix, ttl, say, max_paths, drain_timeout, compiled)
         return lambda _: _follow(follower)
 
+    if os.isatty(0):
+        say("reading log lines from this terminal: Ctrl-D ends; for a log file: fasthits log --follow FILE")
     report = Throttle(say)
 
     def count(discarded: int) -> None:

@@ -116,7 +116,8 @@ def _run_child(reader_end: socket.socket, own_end: socket.socket, open_store: Ca
     status = 1
     try:
         reader_end.close()
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # meant for the reader, but sent to the process group
+        for number in (signal.SIGUSR1, signal.SIGINT):  # meant for the reader, but sent to the process group
+            signal.signal(number, signal.SIG_IGN)
         devnull = os.open(os.devnull, os.O_RDONLY)
         os.dup2(devnull, 0)  # only the reader may read Apache's pipe
         os.close(devnull)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.live.backlog import Backlog, FreshBacklog
 from fasthits.live.causes import warning_figure
@@ -241,7 +242,8 @@ class Reader:
 
     def _report_stall(self) -> None:
         self._stalled_at = time.monotonic() + STALL_SECONDS
-        self._report("stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {self.pending():,} hits wait")
+        hits = counted(self.pending(), "hit")
+        self._report("stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {hits} waiting")
 
     def _send(self, courier: Courier, source: Health | Backlog) -> None:
         """Give the courier a batch of *source*, which may turn out to have no row."""

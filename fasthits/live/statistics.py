@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from fasthits._parse import HitTable
+from fasthits.display import counted
 from fasthits.live.causes import CAUSES, warning_figure
 from fasthits.live.keys import figure_path, hit_key
 from fasthits.live.memcached import Row, read_views
@@ -116,7 +117,7 @@ def losses_in(figures: Mapping[str, int]) -> str:
     '1,000 hits waiting, 2 hits dropped'
     """
     losses = {"waiting": "pending", "in doubt": "in doubt", "refused": "refused", "dropped": "dropped"}
-    told = [f"{hits:,} hits {what}" for what, name in losses.items() if (hits := figures.get(name, 0))]
+    told = [f"{counted(hits, 'hit')} {what}" for what, name in losses.items() if (hits := figures.get(name, 0))]
     return ", ".join(told) or NO_LOSS
 
 

@@ -87,7 +87,7 @@ def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(
     said = causes(logger)
     # The first message if a batch was in flight; the second if the connection was idle or did not exist yet. Such a
     # connection has two seconds to prove itself, which is also a stall here, so then both may be said.
-    stalls = ("memcached has not answered for N s: N hits wait", "said nothing for N s): N hits waiting")
+    stalls = ("memcached has not answered for N s: N hits waiting", "said nothing for N s): N hits waiting")
     assert said
     assert all(any(each in text for each in stalls) for text in said)
     assert max(said.values()) == 1

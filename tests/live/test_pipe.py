@@ -5,6 +5,7 @@ If the system does not allow it, or if standard input is not a pipe, the logger 
 
 import fcntl
 import os
+import pty
 import pwd
 import select
 import signal
@@ -297,3 +298,23 @@ def test_a_write_only_input_is_an_error_of_one_line(memcached: Memcached) -> Non
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"fasthits: ")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(("key", "status"), [(b"\x03", 130), (b"\x04", 0)], ids=["Ctrl-C", "Ctrl-D"])
+def test_whoever_starts_it_in_a_terminal_is_told_how_to_end_it(memcached: Memcached, key: bytes, status: int) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, fasthits_command("log", "--memcached", memcached.spec))
+    shown = b""
+    with suppress(OSError):  # the terminal has closed
+        while b"Ctrl-D ends" not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, access_line("/a"))
+        memcached.expect({hit_key(DAY, b"/a"): 1})
+        os.write(terminal, key)
+        while part := os.read(terminal, 1000):
+            shown += part
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+    assert b"for a log file: fasthits log --follow FILE" in shown
+    assert b"Traceback" not in shown

@@ -28,6 +28,7 @@ from json import loads
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from fasthits.display import counted
 from fasthits.errors import MemcachedError
 from fasthits.live.connections import RETRY_SECONDS, Abandoned, Channel, Connector, reason_of
 from fasthits.live.follow.positions import Mark
@@ -198,7 +199,7 @@ class Carrier(threading.Thread):
                         return sent
                     if place.begun and place.begun.number == mark.number:
                         doubt = f"connection to memcached lost while it was counting: {self.server}"
-                        self._report(f"lost {self.server}", f"{doubt}, {sent.delivered:,} hits in doubt")
+                        self._report(f"lost {self.server}", f"{doubt}, {counted(sent.delivered, 'hit')} in doubt")
                         return Outcome(0, sent.delivered, sent.refused)
                     sent = None
                 channel = self._connected()
@@ -280,7 +281,7 @@ class Carrier(threading.Thread):
         """Report that *said* does not tell whether the hits of *sent* were counted; return the outcome."""
         self._disconnect()
         doubt = f"no clear answer whether hits were counted: {self.server} ({_text(said.rstrip()[:SAID_BYTES])})"
-        self._report(f"doubt {self.server}", f"{doubt}, {sent.delivered:,} hits in doubt")
+        self._report(f"doubt {self.server}", f"{doubt}, {counted(sent.delivered, 'hit')} in doubt")
         return Outcome(0, sent.delivered, sent.refused)
 
     def _unclear(self, said: str) -> MemcachedError:

@@ -18,6 +18,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import NoReturn
 
+from fasthits.display import counted
 from fasthits.errors import StateError, UsageError
 from fasthits.live.causes import warning_figure
 from fasthits.live.connections import Abandoned
@@ -192,7 +193,7 @@ class Follower:
             if mark != marks[server] and self._files.contradict(mark.positions):
                 raise self._outrun_by(server)
         if self._doubted:
-            hits = f"{self._doubted:,} hits in doubt are not counted again"
+            hits = f"{counted(self._doubted, 'hit')} in doubt, not counted again"
             self._say(f"the follower was killed while memcached was counting, or unreachable: {hits}")
         return found
 
