@@ -449,8 +449,9 @@ _ROWS = (
         "PHP-FPM, access.log. The path is that of the script",
         "https://github.com/php/php-src/blob/master/sapi/fpm/www.conf.in",
         '192.0.2.1 -  12/Mar/2026:10:00:00 +0100 "GET /index.php" 200',
-        '%h -  %{%d/%b/%Y:%H:%M:%S %z}t "%m %U%q" %>s',
-        '%h - %u %{%d/%b/%Y:%H:%M:%S %z}t "%m %U%q" %>s',
+        # FPM writes no protocol. Servers whose times have no brackets do, so it is no part of the path.
+        '%h -  %{%d/%b/%Y:%H:%M:%S %z}t "%r" %>s',
+        '%h - %u %{%d/%b/%Y:%H:%M:%S %z}t "%r" %>s',
     ),
     _strings(
         "webrick",
