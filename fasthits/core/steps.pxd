@@ -115,12 +115,14 @@ cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexc
 
 
 cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t size, bint before_status) noexcept nogil:
-    """Step over a literal. For its blanks, the line may have any number of spaces and tabs, but at least one.
+    """Step over a literal. For its blanks, the line may have any number of spaces and tabs, but at least one, and for a
+    tab at least one tab: lines with blanks between their columns are those of another format, such as IIS's.
 
     Only between ``]`` and a quote, and between a quote and the status, it may have none."""
     cdef size_t i = 0
     cdef size_t first
     cdef const char *start
+    cdef bint lacks_tab
     while i < size:
         if not is_blank(text[i]):
             if line.p == line.end or line.p[0] != text[i]:
@@ -129,11 +131,16 @@ cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t siz
             i += 1
             continue
         first = i
+        lacks_tab = False
         while i < size and is_blank(text[i]):
+            lacks_tab |= text[i] == b"\t"
             i += 1
         start = line.p
         while line.p != line.end and is_blank(line.p[0]):
+            lacks_tab &= line.p[0] != b"\t"
             line.p += 1
+        if lacks_tab and line.p != start:
+            return False
         if line.p == start and not (
             first and ((text[first - 1] == b"]" and i < size and text[i] == b'"')
                        or (text[first - 1] == b'"' and i == size and before_status))
