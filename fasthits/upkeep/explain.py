@@ -124,14 +124,16 @@ class _Explainer:
         """Return the explanation of a line whose bucket is known."""
         ways = self._compiled.ways(self.log_format)
         log_format, named, stopped = read_fields(line, *ways)
-        if self._columns and bucket != MALFORMED and log_format == W3C:
-            named, stopped = _columns_of(line, self._columns, ways), ""
+        if self._columns and bucket != MALFORMED and (columns := _columns_of(line, self._columns)):
+            log_format, named, stopped = W3C, columns, ""
         fields = dict(named)
         if bucket == "message" or not log_format.parts:
             log_format, rules = JSON, field_rules(ways)
             named, stopped = read_json_fields(line, rules)
             fields = _request_of(parse_line(line, rules))
         why, counted_as = self._why(bucket, path, fields, stopped), _text(path) if bucket == HIT else None
+        if bucket == "message" and _lacks_status(named):
+            why = "it has a request without a status, as other messages have (let the server log both in one object)"
         advice = self._advice(line).lines() if bucket == MALFORMED else ()
         return Explanation(number, line, log_format, bucket, why, named, advice, counted_as)
 
@@ -203,9 +205,9 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
     return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
 
 
-def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[tuple[str, bytes]]:
-    """Return the fields of a line whose *columns* another line has named."""
-    *_, parsed = parse_lines(columns + b"\n" + line, field_rules(ways))
+def _columns_of(line: bytes, columns: bytes) -> list[tuple[str, bytes]]:
+    """Return the fields of a line whose *columns* another line has named; no fields if the line has other columns."""
+    *_, parsed = parse_lines(columns + b"\n" + line, field_rules((W3C,)))
     values = parsed._asdict() if parsed else {}
     texts = {name: str(value).encode() if isinstance(value, int) else value for name, value in values.items()}
     return [(name.replace("_", " "), text) for name, text in texts.items() if isinstance(text, bytes)]
@@ -232,6 +234,12 @@ _JSON_TROUBLES = {
     "date": "no field for the time holds a time that fasthits knows",
     "request": "no request and no path",
 }
+
+
+def _lacks_status(named: list[tuple[str, bytes]]) -> bool:
+    """Tell whether the fields of a JSON line are those of a request that has no status. Fastify writes such lines."""
+    kinds = {name.partition(" (")[0] for name, _ in named}
+    return kinds >= {"method", "path"} and "status" not in kinds
 
 
 def _request_of(parsed: ParsedLine | None) -> dict[str, bytes]:

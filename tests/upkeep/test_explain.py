@@ -129,6 +129,24 @@ def test_columns_are_shown_by_the_line_that_names_them(tmp_path: Path) -> None:
     assert b"    the line has 2 columns, the #Fields: line before it names 5\n    -> let the server" in done.stdout
 
 
+def test_columns_are_shown_by_their_names_though_another_format_reads_the_line_too(tmp_path: Path) -> None:
+    names = b"#Fields: date\ttime\tx-a\tx-b\tx-c\ts-port\tcs-method\tcs-uri-stem\tsc-status" + b"\tx" * 9
+    line = b"2026-03-12\t10:00:00\t-\t-\t-\t443\tGET\t/a\t200" + b"\t-" * 9
+    log = write(tmp_path / "u_ex.log", names + b"\n" + line + b"\n")
+    done = fasthits("explain", log, "2")
+    assert f"{log}:2: hit: counts as /a (w3c)".encode() in done.stdout
+    assert b"    method  GET\n    path    /a\n    status  200\n" in done.stdout
+
+
+def test_a_request_without_a_status_is_told_from_other_messages(tmp_path: Path) -> None:
+    line = b'{"level":30,"time":1773306000123,"reqId":"1","req":{"method":"GET","url":"/a"},"msg":"incoming request"}\n'
+    done = fasthits("explain", write(tmp_path / "app.log", line))
+    assert b":1: message: it has a request without a status" in done.stdout
+    line = b'{"level":30,"time":1773306000123,"msg":"listening"}\n'
+    done = fasthits("explain", write(tmp_path / "app.log", line))
+    assert b":1: message: it is another message of the server" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("columns", "line", "advice"),
     [
