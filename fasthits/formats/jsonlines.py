@@ -8,7 +8,7 @@ Sources of the names:
 - nginx: the variables of ngx_http_core_module and ngx_http_log_module; ingress-nginx's log formats
 - Caddy: modules/caddyhttp/server.go (``logRequest``), marshalers.go; caddyserver.com/docs/caddyfile/directives/log
 - Traefik: doc.traefik.io, "Access Logs", and pkg/middlewares/accesslog/logdata.go
-- Envoy, Istio: envoyproxy.io, "Access logging", and the default JSON format of istio.io
+- Envoy, Istio: envoyproxy.io, "Access logging", and the default JSON format of istio.io; Envoy Gateway
 - Google Cloud: cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry (``HttpRequest``)
 - AWS: API Gateway's ``$context`` variables; fields of ALB and CloudFront logs (standard logs v2 as JSON)
 - Cloudflare: developers.cloudflare.com, Logpush, dataset HTTP requests; Workers, "Tail events" (``event``)
@@ -18,7 +18,8 @@ Sources of the names:
 - Alibaba Cloud, Tencent EdgeOne, Huawei Cloud: the fields of their CDNs' real-time logs
 - Suricata: docs.suricata.io, "EVE JSON Format", event type HTTP; OpenTelemetry's older names (``http.method``)
 - Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
-- pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
+- pino-http and bunyan: the serializers ``req`` and ``res``; express-winston, which has them in ``meta``
+- Python's loggers of gunicorn and uvicorn
 - Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``,
   ``@message``), Loki's logcli (``line``), Splunk's HTTP event collector (``event``)
 """
@@ -30,6 +31,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
         *("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "start_time", "EdgeStartTimestamp"),
         *("requestTime", "requestTimeEpoch", "time_start", "protoPayload.startTime", "timestamp(ms)", "@timestamp"),
         *("time", "reqTimeSec", "unixtime", "started_at", "datetime", "asctime", "date", "eventTimestamp"),
+        "EventTimestampMs",
     ),
     "request": ("request", "request_line", "http_request"),
     "method": (
@@ -40,7 +42,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     ),
     "path": (
         *("properties.requestUri", "request_uri", "request.uri", "RequestPath", "httpRequest.requestUrl"),
-        *("ClientRequestURI", "reqPath", "protoPayload.resource", "proxy.path"),
+        *("x-envoy-origin-path", "ClientRequestURI", "reqPath", "protoPayload.resource", "proxy.path"),
         *("ClientRequestPath", "url.original", "url.path", "url.full", "req.url", "req.originalUrl", "cs-uri-stem"),
         *("request_url", "request.url", "request.path", "req.path", "uri", "url", "path", "http.url", "http.target"),
         *("resourcePath", "originalUrl", "target", "urlpath", "event.request.url"),
@@ -108,7 +110,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 }
 """Fields that tell access entries from other messages. A line without a request may hold a log line in its message."""
 
-TRANSPARENT = ("@fields", "jsonPayload", "fields", "log")
+TRANSPARENT = ("@fields", "jsonPayload", "fields", "log", "meta")
 """Keys of nested objects whose fields count as fields of the line."""
 
 _CoreName = tuple[str, str, bool, bool]
@@ -125,7 +127,7 @@ def core_names(json_fields: Mapping[str, str]) -> list[_CoreName]:
 
 def _chosen(json_fields: Mapping[str, str]) -> Iterator[_CoreName]:
     for kind, name in json_fields.items():
-        yield name, kind, False, False
+        yield name, kind, kind == "path", False
 
 
 def _known(json_fields: Mapping[str, str]) -> Iterator[_CoreName]:

@@ -433,6 +433,14 @@ def test_fields_can_be_named() -> None:
     assert parse_line(line_of(NGINX), rules) is None
 
 
+def test_a_url_in_a_named_field_counts_by_its_path() -> None:
+    rules = LineRules(ways=json_ways({"path": "properties.url", "method": "properties.method"}))
+    found = {"time": "2026-03-12T10:00:00Z", "properties": {"url": "https://o.example/a?b", "method": "GET"}}
+    parsed = parse_line(line_of(found), rules)
+    assert parsed is not None
+    assert (parsed.target, parsed.vhost) == (b"/a?b", b"o.example")
+
+
 def test_a_key_chosen_for_one_field_is_no_longer_read_as_another() -> None:
     rules = LineRules(ways=json_ways({"path": "message"}))
     found = {"time": "2026-03-12T10:00:00Z", "level": "info", "method": "GET", "message": "/a", "request": "GET /b"}
