@@ -76,6 +76,7 @@ _COMBINED = f'{_COMMON} "%{{Referer}}i" "%{{User-Agent}}i"'
 _WITH_HOST = '%h %V %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"'
 _ISO, _DATE = "%{%Y-%m-%dT%H:%M:%S}t", "%{%d/%b/%Y %H:%M:%S}t"
 _WERKZEUG = f"%h - - [{_DATE}]"
+_GIN_TIME = "%{%Y/%m/%d - %H:%M:%S}t"
 _UWSGI_TIME = "%{%a %b %e %H:%M:%S %Y}t"
 _HEROKU = (
     '%{at}n method=%m path="%U%q" host=%v request_id=%{id}n fwd="%{fwd}n" dyno=%{dyno}n connect=%{connect}n '
@@ -452,6 +453,15 @@ _ROWS = (
         # FPM writes no protocol. Servers whose times have no brackets do, so it is no part of the path.
         '%h -  %{%d/%b/%Y:%H:%M:%S %z}t "%r" %>s',
         '%h - %u %{%d/%b/%Y:%H:%M:%S %z}t "%r" %>s',
+    ),
+    _strings(
+        "gin",
+        "Gin, and servers written with it, such as KrakenD",
+        "https://github.com/gin-gonic/gin/blob/master/logger.go",
+        '[GIN] 2026/03/12 - 10:00:00 | 200 |    1.234ms |       192.0.2.1 | GET      "/a"',
+        f"%{{prefix}}n[GIN] {_GIN_TIME} |\x1b[%{{colour}}nm %>s \x1b[0m| %{{latency}}n | %h |\x1b[%{{colour}}nm %m "
+        '%{blanks}n\x1b[0m "%U%q"',
+        f'%{{prefix}}n[GIN] {_GIN_TIME} | %>s | %{{latency}}n | %h | %m "%U%q"',
     ),
     _strings(
         "webrick",
