@@ -10,6 +10,8 @@ from fasthits.formats.detection import distinct_ways
 from fasthits.formats.directives import Field, Literal
 from fasthits.formats.format import Format
 
+GLUED = "two lines without a line break between them"
+
 _REQUEST = re.compile(rb'"[A-Z]{3,9} [^" ]+ HTTP/\d|^[A-Z]{3,9} /\S* [1-5]\d\d ')
 _DATE = re.compile(rb"\b\d{4}[-/]\d\d|\b\d\d/(?:[A-Z][a-z]{2}|\d\d)/|\b1\d{9}|\b[A-Z][a-z]{2,8}[ -]+\d")
 
@@ -76,7 +78,7 @@ def lack_of_dates(lines: Iterable[bytes]) -> str | None:
 def trouble_of(found: FoundFields, log_format: Format) -> str:
     """Return why a line is malformed, in words."""
     if found.trouble == "glued":
-        return f"another request in column {found.stopped + 1}: two lines without a line break between them"
+        return f"another request in column {found.stopped + 1}: {GLUED}"
     if log_format.how == "w3c":
         return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
     if log_format.how == "ltsv":

@@ -243,9 +243,9 @@ def _format_of(lines: list[bytes]) -> Format | None:
 
 
 @lru_cache
-def field_rules(ways: tuple[Format, ...]) -> LineRules:
+def field_rules(ways: tuple[Format, ...], guesses: bool = False) -> LineRules:
     """Return what `parse_line` and `find_fields` need to read lines in these *ways*, tried in their order."""
-    return LineRules(ways=[way.reading() for way in ways])
+    return LineRules(ways=[way.reading() for way in ways], guesses=guesses)
 
 
 def _verdict(rules: Rules) -> Callable[[bytes], int]:

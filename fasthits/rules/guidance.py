@@ -164,9 +164,13 @@ def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
     '--method GET,HEAD counts such lines'
     >>> how_to_count("method", Rules(), ["/a?x=1"])
     'that is no HTTP method: give the format of the log with --format'
+    >>> how_to_count("method", Rules(), ["-"])
+    'the lines have no method: --method GET,- counts them'
     """
     match reason:
         case "method":
+            if values == ["-"]:
+                return f"the lines have no method: --method {','.join([*rules.methods, '-'])} counts them"
             words = [value for value in values if value.isascii() and value.isalpha()]  # a stranger may send `id`
             if values and not words:
                 return "that is no HTTP method: give the format of the log with --format"

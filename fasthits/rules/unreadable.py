@@ -6,7 +6,7 @@ from fasthits._parse import LineRules, find_fields, parse_line
 from fasthits.display import printable
 from fasthits.formats.detection import detect
 from fasthits.formats.jsonkeys import how_to_unpack, read_keys
-from fasthits.formats.misses import lack_of_dates, trouble_of, why_not
+from fasthits.formats.misses import GLUED, lack_of_dates, trouble_of, why_not
 from fasthits.formats.named import JSON, NAMES, find_format
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.guidance import Advice, shown
@@ -21,6 +21,8 @@ PASTE = (
     "grep -rshE 'LogFormat|log_format' /etc/apache2 /etc/httpd /etc/nginx"
 )
 """The option to type for a format without a name."""
+END_LINES = "let the program that writes or forwards the log end each line with a line break"
+"""The remedy for lines that are glued together, as syslog's octet counting leaves them in a file."""
 
 _NAME_THE_LOG = "name the access log"
 
@@ -30,6 +32,22 @@ OTHER_LOGS = (
     (rb"\s*<(?:!doctype|html|\?xml)", "an HTML or XML page", _NAME_THE_LOG),
     (rb"date,(?:host,)?path,", "a CSV file of fasthits", _NAME_THE_LOG),
     (rb"SQLite format 3\0", "an SQLite database", _NAME_THE_LOG),
+    (
+        rb"\[\d\d/[A-Z][a-z]{2}/\d{4}:[^]]{8,20}\] \S+ (?:TLS|SSL)v[\d.]+ \S+ \"",
+        "mod_ssl's log ssl_request_log, which has no statuses",
+        "name ssl_access_log, which has the same requests",
+    ),
+    (rb"==> .+ <==\s*$", "the output of tail for several files", "name these files, or use tail -q"),
+    (
+        rb"-- (?:Logs begin|Journal begins|Boot|Reboot|No entries)\b.* --\s*$",
+        "journalctl's own lines",
+        "journalctl -o cat",
+    ),
+    (
+        rb'.*[,;]"[^"]* ""[A-Z]{3,9} [^" ]+ HTTP/',
+        "a column of a CSV file, in which quotes are doubled",
+        'sed \'s/""/"/g\' LOGFILE >NEWFILE',
+    ),
     (
         rb"[\d.:a-f]+, [^,]+, \d+/\d+/\d+, \d+:\d\d:\d\d, ",
         "IIS's own log format, whose dates depend on the language",
@@ -59,6 +77,9 @@ _OF_W3C = rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD
 _OF_W3C_WITHOUT_DATE = rb"\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])+(?:GET|HEAD|POST)[ \t]/[^ \t]*[ \t].*\d{3}"
 _DAY = re.compile(rb"\[(\d{1,2}/[^/\s\]]{2,20}/\d{4}):\d")
 _APACHES_DAY = re.compile(rb"\d\d/[A-Z][a-z]{2}/\d{4}")
+_NUMBERS = re.compile(rb"\d\d/\d\d/\d{4}")
+_OF_NUMBERS = "give its time in --format: [%{%m/%d/%Y:%H:%M:%S}t %{zone}n] in cPanel's log, %d/%m if the day is first"
+_OF_WORDS = "let the program write days of two digits and English months (LC_ALL=C)"
 DAY_CHARACTERS = 30
 LOOKED_AT_BYTES = 1000
 """As much of a line tells whether it is binary."""
@@ -84,7 +105,7 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     own = None if rules.format == "auto" else find_format(rules.format)
     instead = f"the line is not {printable(rules.format)}: it can be" if own else "the line can be"
     for name, log_format in NAMES.items():
-        if log_format != own and log_format.parts and parse_line(line, field_rules(log_format.ways)):
+        if log_format != own and log_format.parts and parse_line(line, field_rules(log_format.ways, guesses=True)):
             return Advice([f"{instead} read as {name}"], f"try --format {name}")
     if unpack := how_to_unpack(line):
         return Advice(["json: the objects do not stand one in a line"], f"jq -c '{unpack}' LOGFILE >NEWFILE")
@@ -102,13 +123,15 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
         return Advice(["json: the line is no JSON object"], "leave --format out")
     if own:
         missed = trouble_of(find_fields(line, field_rules((own,))), own)
-        return Advice([f"{printable(rules.format)}: {missed}"], f"leave --format out, or {PASTE}")
+        try_next = END_LINES if missed.endswith(GLUED) else f"leave --format out, or {PASTE}"
+        return Advice([f"{printable(rules.format)}: {missed}"], try_next)
     if (day := _DAY.search(line)) and not _APACHES_DAY.fullmatch(day[1]):
         told = f"the day is {shown(day[1], DAY_CHARACTERS)}, where Apache writes 12/Mar/2026"
-        return Advice([told], "let the program write days of two digits and English months (LC_ALL=C)")
+        return Advice([told], _OF_NUMBERS if _NUMBERS.fullmatch(day[1]) else _OF_WORDS)
     if remedy := lack_of_dates([line]):
         return Advice(["the line has a request, but no date"], remedy)
-    return Advice(_nearest(line), PASTE)
+    nearest = _nearest(line)
+    return Advice(nearest, END_LINES if nearest[0].endswith(GLUED) else PASTE)
 
 
 def _json_rules(rules: Rules) -> LineRules:

@@ -119,6 +119,11 @@ def test_names_are_compared_without_punctuation() -> None:
     assert keys.told()[0] == "json: time is not a time: 'now'"
 
 
+@pytest.mark.parametrize("line", [b"-- Boot 0123456789abcdef --", b"-- Logs begin at Thu 2026-03-12, end at x. --\r"])
+def test_journalctls_own_lines_are_told(line: bytes) -> None:
+    assert str(why_unreadable(line, Rules())) == "this looks like journalctl's own lines (journalctl -o cat)"
+
+
 def test_text_of_a_stranger_is_harmless_in_a_shell() -> None:
     advice = why_unreadable(b'{"moment": "2026-03-12 10:00:00", "action": "GET", "headers": {"`id`": "/a"}}', Rules())
     assert advice.remedy == "try --format json --json-fields 'time=moment,method=action,path=headers.`id`'"
