@@ -24,7 +24,7 @@ class Pauses(Generic[E]):
         """*report* is called when the server begins to fail."""
         self._report = report
         self._lock, self._process = Lock(), os.getpid()
-        self._is_down = False
+        self.is_down = False
         self._paused_until = self._reported_at = float("-inf")
 
     def may_ask(self) -> bool:
@@ -35,18 +35,18 @@ class Pauses(Generic[E]):
             now = time.monotonic()
             if now < self._paused_until:
                 return False
-            if self._is_down:  # this page tries again; other pages do not wait for it
+            if self.is_down:  # this page tries again; other pages do not wait for it
                 self._paused_until = now + PAUSE_SECONDS
             return True
 
     def answered(self) -> None:
         """Take note that the server has answered."""
-        self._is_down, self._paused_until = False, float("-inf")
+        self.is_down, self._paused_until = False, float("-inf")
 
     def failed(self, error: E) -> None:
         """Begin a pause, and report the first of several errors."""
         with self._lock:
-            was_down, self._is_down = self._is_down, True
+            was_down, self.is_down = self.is_down, True
             self._paused_until = time.monotonic() + PAUSE_SECONDS
         if not was_down:
             self.tell(error)

@@ -45,7 +45,8 @@ class QuickReader:
         for key in keys:
             by_server.setdefault(self.server_of(key), []).append(key)
         found: dict[str, int] = {}
-        for server, wanted in by_server.items():
+        # A server that has failed is tried again when the others have answered: it may take all of the time.
+        for server, wanted in sorted(by_server.items(), key=lambda each: self._sources[each[0]].is_down):
             found |= self._sources[server].read(wanted, until)
         return found
 
@@ -64,11 +65,16 @@ class _Source:
         self._idle: list[Channel] = []
         self._process = os.getpid()
 
+    @property
+    def is_down(self) -> bool:
+        """Whether it has failed since it last answered."""
+        return self._pauses.is_down
+
     def read(self, keys: Sequence[str], until: float) -> dict[str, int]:
         if self._process != os.getpid():  # the parent of a fork uses the connections
             self.close()
             self._process = os.getpid()
-        if not self._pauses.may_ask():
+        if time.monotonic() >= until or not self._pauses.may_ask():  # no time left: another server has failed
             return {}
         found: dict[str, int] = {}
         try:

@@ -137,6 +137,32 @@ def test_if_one_of_two_servers_answers_its_counters_are_read(
     assert len(told) == 1
 
 
+def test_a_server_that_hangs_takes_no_time_from_the_others(
+    start_memcached: Callable[..., Memcached],
+    reader_of: Callable[..., QuickReader],
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also not on the pages that try it again: they were shown without any number, and the log named both servers."""
+    servers = [start_memcached(), start_memcached()]
+    paths = [f"/{number}" for number in range(40)]
+    add_views([(DAY, path, 3) for path in paths], [each.spec for each in servers])
+    reader = reader_of(*(each.spec for each in servers))
+    hanging = servers[0].spec
+    keys = sorted(map(key, paths), key=lambda each: str(reader.server_of(each)) != hanging)  # it is asked first
+    assert str(reader.server_of(keys[0])) == hanging
+    assert len(reader.read(keys)) == 40
+    servers[0].pause()
+    try:
+        monkeypatch.setattr(quick, "PAGE_SECONDS", 1.0)
+        monkeypatch.setattr(pauses, "PAUSE_SECONDS", 0.0)
+        found = [reader.read(keys) for _ in range(3)]
+    finally:
+        servers[0].resume()
+    assert [set(each) for each in found[1:]] == [{each for each in keys if str(reader.server_of(each)) != hanging}] * 2
+    assert told == [f"memcached does not answer: {hanging} (timed out)"]
+
+
 def test_a_name_that_takes_long_to_look_up_is_not_waited_for(
     memcached: Memcached, reader_of: Callable[..., QuickReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
