@@ -1,15 +1,15 @@
 """Which object a view shows: its model, and the fields that the URL gives. Told by `counts`, or by the view's class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
 from django.db import models
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.views.generic.dates import BaseDateDetailView
 from django.views.generic.detail import SingleObjectMixin
 from django.views.generic.edit import DeletionMixin, FormMixin, ModelFormMixin
@@ -20,6 +20,8 @@ from fasthits.django.expressions import value_field
 MARK = "mark it with @counts(Model, field='argument')"
 DAY = "fasthits_day"
 """The argument with the day of a date view, which its URL gives in parts."""
+ANSWERS = 10_000
+"""The most answers of a view to keep. Strangers write URLs."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -83,14 +85,43 @@ def counts(model: type[models.Model], **fields: str) -> Callable[[View], View]:
 def source_of(view: Callable[..., Any], arguments: dict[str, Any]) -> Source | str:
     """Return what *view* shows, or the reason why nobody knows. *arguments* come from one of its URLs."""
     if view not in _known:
-        _known[view] = _find_source(view, arguments)
-    return _known[view]
+        _known[view] = _find_source(view)
+    found = _known[view]
+    return found.source(arguments) if isinstance(found, _Asked) else found
 
 
-_known: dict[Callable[..., Any], Source | str] = {}
+class _Asked:
+    """A view without a model: its ``get_queryset`` tells the model, and may depend on the URL, as for ``/photo/5/`` and
+    ``/article/5/``. It is asked once for URLs that differ only in the primary key or slug."""
+
+    def __init__(self, view_class: type, initial: dict[str, Any], keys: Collection[str]) -> None:
+        """*keys* are the arguments with the primary key and the slug."""
+        self._view_class, self._initial, self._keys = view_class, initial, keys
+        self._known: dict[str, Source | str] = {}
+
+    def source(self, arguments: dict[str, Any]) -> Source | str:
+        """Return what the view shows, or the reason why nobody knows."""
+        others = repr(sorted((name, value) for name, value in arguments.items() if name not in self._keys))
+        if others not in self._known:
+            if len(self._known) == ANSWERS:
+                self._known.clear()
+            self._known[others] = self._ask(arguments)
+        return self._known[others]
+
+    def _ask(self, arguments: dict[str, Any]) -> Source | str:
+        try:
+            model = _ask_queryset(self._view_class(**self._initial), arguments)
+        except (Http404, ObjectDoesNotExist) as error:
+            return f"get_queryset() of the view finds no such page: {error}"
+        except Exception as error:  # the site's view may need a real request
+            return f"get_queryset() of the view fails without a request: {type(error).__name__}: {error}; {MARK}"
+        return _source_of_model(self._view_class, self._initial, model)
 
 
-def _find_source(view: Callable[..., Any], arguments: dict[str, Any]) -> Source | str:
+_known: dict[Callable[..., Any], Source | str | _Asked] = {}
+
+
+def _find_source(view: Callable[..., Any]) -> Source | str | _Asked:
     view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)  # cls: of Django REST framework
     marked: Source | None = getattr(view, "fasthits_source", getattr(view_class, "fasthits_source", None))
     if marked:
@@ -105,26 +136,26 @@ def _find_source(view: Callable[..., Any], arguments: dict[str, Any]) -> Source 
     if hasattr(view_class, "lookup_url_kwarg"):
         return _rest_source(view, view_class)
     initial = getattr(view, "view_initkwargs", None) or getattr(view, "initkwargs", {})  # initkwargs: of a ViewSet
-    return _class_source(view_class, initial, arguments)
+    return _class_source(view_class, initial)
 
 
-def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str, Any]) -> Source | str:
+def _class_source(view_class: type, initial: dict[str, Any]) -> Source | str | _Asked:
     """Return the source of a class like a DetailView."""
-
-    def option(name: str, default: Any) -> Any:
-        return initial.get(name, getattr(view_class, name, default))
-
-    queryset = option("queryset", None)
-    model = option("model", None) if queryset is None else getattr(queryset, "model", None)
+    queryset = _option(view_class, initial, "queryset", None)
+    model = _option(view_class, initial, "model", None) if queryset is None else getattr(queryset, "model", None)
     if model is None and _overrides(view_class, "get_queryset"):
-        try:
-            model = _ask_queryset(view_class(**initial), arguments)
-        except Exception as error:  # the site's view may need a real request
-            return f"get_queryset() of the view fails without a request: {type(error).__name__}: {error}; {MARK}"
+        keys = [_option(view_class, initial, f"{name}_url_kwarg", name) for name in ("pk", "slug")]
+        return _Asked(view_class, initial, keys)
     if model is None and _overrides(view_class, "get_object"):
         return f"only get_object() of the view knows the object: {MARK}"
+    return _source_of_model(view_class, initial, model, queryset)
+
+
+def _source_of_model(view_class: type, initial: dict[str, Any], model: Any, queryset: Any = None) -> Source | str:
+    """Return the source of a class like a DetailView that shows an object of *model*."""
     if not _is_model(model):
         return f"the view has no model: {MARK}"
+    option = partial(_option, view_class, initial)
     slug = (option("slug_field", "slug"), option("slug_url_kwarg", "slug"))
     primary_key = ("pk", option("pk_url_kwarg", "pk"))
     if issubclass(view_class, BaseDateDetailView):
@@ -135,6 +166,11 @@ def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str
         return Source(model, queryset, ((primary_key, day), (slug, day)), formats)
     both = ((primary_key, slug),) if option("query_pk_and_slug", False) else ()
     return Source(model, queryset, (*both, (primary_key,), (slug,)))
+
+
+def _option(view_class: type, initial: dict[str, Any], name: str, default: Any) -> Any:
+    """Return an option of a view: an argument of ``as_view``, or else an attribute of its class."""
+    return initial.get(name, getattr(view_class, name, default))
 
 
 def _overrides(view_class: type, name: str) -> bool:

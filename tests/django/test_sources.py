@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.test.utils import override_settings
 from django.urls import path
 from django.views.decorators.cache import cache_page
@@ -29,6 +31,7 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView, RetrieveUpdate
 from rest_framework.response import Response
 from rest_framework.viewsets import ModelViewSet, ViewSet
 
+from fasthits.django import sources
 from fasthits.django.explain import explain_path
 from fasthits.django.models import Hits
 from fasthits.django.resolve import counts
@@ -41,6 +44,21 @@ pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("databa
 class OnlyQueryset(DetailView):
     def get_queryset(self) -> Any:
         return PressRelease.objects.exclude(title="hidden" if self.request.user.is_anonymous else "")
+
+
+class QuerysetOfAuthor(DetailView):
+    """The page of a release, below that of its author."""
+
+    def get_queryset(self) -> Any:
+        get_object_or_404(User, username=self.kwargs["author"])
+        return PressRelease.objects.all()
+
+
+class QuerysetOfKind(DetailView):
+    """The page of an object of any model."""
+
+    def get_queryset(self) -> Any:
+        return apps.get_model("django_app", self.kwargs["kind"]).objects.all()
 
 
 class QuerysetOfRequest(DetailView):
@@ -112,6 +130,8 @@ def plain(request: HttpRequest, slug: str) -> HttpResponse:
 ARGUMENT = "<slug:slug>/"
 urlpatterns = [
     path("queryset/" + ARGUMENT, OnlyQueryset.as_view()),
+    path("of-author/<str:author>/" + ARGUMENT, QuerysetOfAuthor.as_view()),
+    path("of-kind/<str:kind>/<int:pk>/", QuerysetOfKind.as_view()),
     path("of-request/" + ARGUMENT, QuerysetOfRequest.as_view()),
     path("object/" + ARGUMENT, OnlyObject.as_view()),
     path("marked/<int:year>/<int:number>/", MarkedClass.as_view()),
@@ -142,10 +162,10 @@ SITE = override_settings(ROOT_URLCONF=__name__, FASTHITS={"TIME_ZONE": "Europe/B
 
 @pytest.fixture
 def objects() -> dict[str, Any]:
-    """An object of each model. The key of the press release differs from the keys of the other objects."""
+    """An object of each model. A press release and an issue have the same key."""
     return {
         "release": PressRelease.objects.create(pk=7, title="A", slug="a"),
-        "issue": Issue.objects.create(year=2026, number=1),
+        "issue": Issue.objects.create(pk=7, year=2026, number=1),
         "user": User.objects.create(username="jo", date_joined="2026-03-12T23:30:00Z"),
         "photo": OldSlug.objects.create(slug="7", press_release_id=7),
     }
@@ -153,6 +173,9 @@ def objects() -> dict[str, Any]:
 
 FOUND = {
     "/queryset/a/": "release",
+    "/of-author/jo/a/": "release",
+    "/of-kind/pressrelease/7/": "release",
+    "/of-kind/issue/7/": "issue",
     "/marked/2026/1/": "issue",
     "/login/a/": "release",
     "/comments/a/": "release",
@@ -163,6 +186,8 @@ FOUND = {
 
 REASONS = {
     "/of-request/a/": "get_queryset() of the view fails without a request: AttributeError: ",
+    "/of-author/nobody/a/": "get_queryset() of the view finds no such page: No User matches the given query.",
+    "/of-kind/none/7/": "get_queryset() of the view fails without a request: LookupError: ",
     "/object/a/": "only get_object() of the view knows the object: mark it with @counts(Model, field='argument')",
     "/release/7/add/": "the view is a form, which is not the page of an object",
     "/release/7/old/": "the view is a form, which is not the page of an object",
@@ -201,10 +226,22 @@ def test_the_object_of_each_view_is_found_or_the_reason_is_reported(objects: dic
 def test_only_these_objects_get_history(objects: dict[str, Any], parse_log: Callable[..., Any]) -> None:
     parse_log(access_lines([*FOUND, *REASONS]), verbosity=0)
     assert {hits.content_object: hits.views for hits in Hits.objects.all()} == {
-        objects["release"]: 5,
-        objects["issue"]: 1,
+        objects["release"]: 7,
+        objects["issue"]: 2,
         objects["user"]: 1,
     }
+
+
+@SITE
+def test_a_strangers_path_hides_no_object_of_the_same_view(
+    objects: dict[str, Any], parse_log: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If `get_queryset` raised Http404 for the first path in the log, the view had no history on that day."""
+    sources._known.clear()
+    monkeypatch.setattr(sources, "ANSWERS", 3)
+    strangers = [f"/of-author/{number}/a/" for number in range(5)]
+    parse_log(access_lines([*strangers, "/of-author/jo/a/"]), verbosity=0)
+    assert Hits.objects.get().content_object == objects["release"]
 
 
 def explained(*paths: str) -> str:
