@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from django.db.models import QuerySet
 from django.urls import ResolverMatch
 
 from fasthits.django.resolve import PathResolver
@@ -31,7 +32,7 @@ def explain_path(path: bytes) -> Told:
     view = _name(match) if match else "none"
     source = source_of(match.func, match.kwargs) if match else None
     if key:
-        obj = key.model._base_manager.filter(pk=key.object_id).first()
+        obj = QuerySet(key.model).filter(pk=key.object_id).first()  # a manager may hide it
         by_view = PathResolver(by_hand=None).find([path])
         question = source.question(match.kwargs) if by_view and match and isinstance(source, Source) else None
         return Told(obj, view, _fields(question) if question else "RESOLVER returns it")

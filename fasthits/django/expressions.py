@@ -143,12 +143,15 @@ class PrimaryKey(Func):
         """Return the SQL for PostgreSQL, where the cast of a text that is no key is an error."""
         if self.kind is models.CharField:
             return self.as_sql(compiler, connection, **context)
-        form, type_ = (_UUID, "uuid") if self.kind is models.UUIDField else (_INTEGER, "bigint")
         sql, values = compiler.compile(self.get_source_expressions()[0])
-        return f"CASE WHEN {sql} ~ %s THEN CAST({sql} AS {type_}) END", [*values, form, *values]
+        if self.kind is models.UUIDField:
+            return f"CASE WHEN {sql} ~ %s THEN CAST({sql} AS uuid) END", [*values, _UUID, *values]
+        number = f"CASE WHEN {sql} ~ %s THEN CAST({sql} AS numeric) END"  # some of 19 digits are no bigint
+        key = f"CASE WHEN {number} BETWEEN {-1 << 63} AND {(1 << 63) - 1} THEN CAST({sql} AS bigint) END"
+        return key, [*values, _INTEGER, *values, *values]
 
 
-_INTEGER = "^-?[0-9]{1,18}$"
+_INTEGER = "^-?[0-9]{1,19}$"
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 

@@ -180,7 +180,8 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
 def _forget_deleted(rows: models.QuerySet, model: type[models.Model], database: str) -> None:
     """Delete the rows of objects that were deleted since their pages were found: after their own history."""
     if router.db_for_write(model) == database:  # a query cannot use two databases; a replica may be late
-        objects = model._base_manager.using(database).filter(pk=PrimaryKey(models.OuterRef("object_id"), model))
+        # No manager: also that of Meta.base_manager_name may hide objects.
+        objects = models.QuerySet(model).using(database).filter(pk=PrimaryKey(models.OuterRef("object_id"), model))
         rows.exclude(models.Exists(objects)).delete()
 
 

@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext, isolate_apps, override_sett
 from django.urls import set_script_prefix
 
 from fasthits.django import history
+from fasthits.django.explain import explain_path
 from fasthits.django.models import Hits
 from tests.django.support import ParseLog, history_of
 from tests.django_app.models import Day, Issue, Note, OldSlug, Photo, PressRelease, Tag
@@ -204,6 +205,35 @@ def test_hits_of_deleted_objects_are_not_reported_as_missing(parse_log: ParseLog
     other.delete()
     parse_log(lines)
     assert history_of(release) == {DAY: 2}
+
+
+def test_objects_with_keys_of_19_digits_have_a_history(parse_log: ParseLog) -> None:
+    """Snowflake IDs have so many. PostgreSQL lost their rows."""
+    releases = [
+        PressRelease.objects.create(pk=key, slug=str(key))
+        for key in (9, 1442337061234567890, fields.BigIntegerField.MAX_BIGINT)
+    ]
+    parse_log(access_lines([release.get_absolute_url() for release in releases]))
+    assert {hits.content_object for hits in Hits.objects.all()} == set(releases)
+    assert set(Hits.objects.most_read(PressRelease, days=100_000)) == set(releases)
+
+
+class HidesAll(fields.Manager):
+    """A manager that hides objects, as for deletions that can be undone."""
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().none()
+
+
+def test_objects_that_the_base_manager_hides_have_a_history(
+    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = HidesAll()
+    manager.model = PressRelease
+    monkeypatch.setitem(vars(PressRelease._meta), "base_manager", manager)
+    parse_log(access_lines(["/press/a/"]))
+    assert history_of(release) == {DAY: 1}
+    assert explain_path(b"/press/a/").obj == release
 
 
 class ReadsFromReplica:
