@@ -5,6 +5,7 @@ from heapq import nlargest
 from typing import Any, NamedTuple
 
 from django.contrib import admin
+from django.contrib.admin.utils import quote
 from django.contrib.contenttypes.admin import GenericTabularInline
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -132,7 +133,7 @@ class TrafficAdmin(admin.ModelAdmin):
     def _address(self, obj: Model) -> str | None:
         page = f"{self.admin_site.name}:{obj._meta.app_label}_{obj._meta.model_name}_change"
         try:
-            return reverse(page, args=(obj.pk,))
+            return reverse(page, args=(quote(obj.pk),))
         except NoReverseMatch:
             return None
 

@@ -103,6 +103,16 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     assert "Traffic" in text_of(staff.get("/admin/").content)
 
 
+def test_traffic_leads_to_objects_with_any_key(staff: Client) -> None:
+    """The admin would read ``part_22`` as ``part"``."""
+    tag = Tag.objects.create(name="part_22")
+    read(tag, 2, 5)
+    (address,) = set(
+        re.findall(r'href="(/admin/django_app/tag/p[^"]*)"', staff.get("/admin/fasthits/hits/").content.decode())
+    )
+    assert staff.get(address).context["original"] == tag
+
+
 def test_traffic_without_hits(staff: Client) -> None:
     assert text_of(staff.get("/admin/fasthits/hits/").content).count("No views yet.") == 3
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from fasthits.django.admin import HitsAdminMixin
-from tests.django_app.models import Photo, Place, PressRelease
+from tests.django_app.models import Photo, Place, PressRelease, Tag
 
 
 @admin.register(PressRelease)
@@ -13,4 +13,4 @@ class PressReleaseAdmin(HitsAdminMixin, admin.ModelAdmin):
     list_display = ("title", "slug")
 
 
-admin.site.register([Photo, Place])
+admin.site.register([Photo, Place, Tag])
