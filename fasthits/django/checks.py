@@ -10,6 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 from django.db import router
+from django.db.models import Manager, Model
 
 from fasthits.daily.days import ONE_DAY
 from fasthits.django import clock, live
@@ -96,7 +97,7 @@ def check_routers(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """Return an error for each model with HitsMixin that has no page to count, or that cannot have a history.
+    """Return what is wrong with models with HitsMixin: no page to count, no possible history, or a replaced manager.
 
     The page is that of ``get_absolute_url``. The history keeps each key as text, of up to KEY_CHARACTERS.
     """
@@ -122,6 +123,10 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
                 hint = f"Give {relation.field} another related_name: it takes the place of what HitsMixin has there."
                 text = f"{model.__name__} has HitsMixin, and {relation.field} has the related_name {name!r}."
                 errors.append(Error(text, hint=hint, obj=model, id="fasthits.E006"))
+        if hidden := _hidden_manager(model):
+            hint = "Put HitsMixin last among the bases. A manager may hide objects, or have methods that Django calls."
+            text = f"{model.__name__} has HitsMixin before {hidden.__name__}, whose manager it replaces."
+            errors.append(checks.Warning(text, hint=hint, obj=model, id="fasthits.W005"))
         key = key_field(model)
         if not has_key_of_history(model):
             hint = "Give the model a primary key that is an integer, a UUID or text."
@@ -132,3 +137,12 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
             text = f"{model.__name__} may have primary keys of over {KEY_CHARACTERS} characters: they have no history."
             errors.append(checks.Warning(text, hint=hint, obj=model, id="fasthits.W003"))
     return errors
+
+
+def _hidden_manager(model: type[Model]) -> type[Model] | None:
+    """Return the base of *model* whose manager would be the default one without HitsMixin; None if nothing is lost."""
+    from fasthits.django.models import HitsMixin
+
+    bases: list[Any] = [base for base in model.__mro__ if hasattr(base, "_meta")]
+    first, *others = [base for base in bases if any(type(each) is not Manager for each in base._meta.local_managers)]
+    return others[0] if first is HitsMixin and others else None

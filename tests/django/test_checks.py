@@ -197,6 +197,29 @@ def test_a_relation_in_the_place_of_the_history_or_of_a_number_is_an_error(name:
     assert checked(Read) == [("fasthits.E006", Read)]
 
 
+class Undeleted(models.Manager):
+    """A manager that hides objects."""
+
+    def get_queryset(self) -> Any:
+        return super().get_queryset().filter(deleted=False)
+
+
+@isolate_apps("tests.django_app")
+@pytest.mark.parametrize("name", ["objects", "undeleted"])
+def test_a_manager_that_HitsMixin_replaces_is_named(name: str) -> None:
+    """Views and the admin would show deleted objects; AbstractUser's manager has methods for the login."""
+    meta = {"__module__": __name__, "Meta": type("Meta", (), {"app_label": "django_app"})}
+    columns = {"deleted": models.BooleanField(default=False), name: Undeleted()}
+    abstract = type("Meta", (), {"app_label": "django_app", "abstract": True})
+    hiding = type("Hiding", (models.Model,), meta | columns | {"Meta": abstract})
+    page = meta | {"get_absolute_url": lambda self: "/"}
+    first = type("First", (HitsMixin, hiding), dict(page))
+    last = type("Last", (hiding, HitsMixin), dict(page))
+    own = type("Own", (HitsMixin, hiding), page | {"objects": Undeleted()})
+    plain = type("Plain", (models.Model,), meta | {"objects": models.Manager()})
+    assert checked(first, last, own, type("OfPlain", (HitsMixin, plain), dict(page))) == [("fasthits.W005", first)]
+
+
 class ConvertedField(models.AutoField):
     """Integers in the database, other objects in Python, as django-hashid-field has them."""
 
