@@ -192,7 +192,7 @@ _warned: set[tuple[object, type] | str] = set()
 
 def _path_or_none(page: Any) -> bytes | None:
     try:
-        return path_of(page)
+        return path_of(page) if setting("LIVE") else None  # get_absolute_url() may make queries
     except Exception as error:  # an error of the site's get_absolute_url
         warn_once(type(page), error)
         return None
