@@ -510,7 +510,7 @@ def test_referrers_and_search_terms_of_an_object(
     assert done.returncode == 0, done.stderr
     template = (
         "{% referrers obj limit=2 as found %}{% for each in found %}{{ each.name }} {{ each.views }},{% endfor %}"
-        "{% searches obj days=7 as found %}"
+        "{% searches obj days='7' limit='3' as found %}"
         "{% for each in found %}{{ each.engine }} {{ each.terms }} {{ each.views }},{% endfor %}"
     )
     with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "ROLLUP": target}):

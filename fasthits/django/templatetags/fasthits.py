@@ -73,15 +73,15 @@ def most_read(*sources: Any, days: Any = 7, limit: Any = 10) -> list[Any]:
 
 
 @register.simple_tag
-def referrers(page: Any, days: int = 30, limit: int = 10) -> list[origins.Referrer]:
+def referrers(page: Any, days: Any = 30, limit: Any = 10) -> list[origins.Referrer]:
     """Return where readers of a page came from: ``{% referrers obj days=7 as found %}``, each with name and views."""
-    return origins.referrers(page, days, limit)
+    return origins.referrers(page, int(days), int(limit))
 
 
 @register.simple_tag
-def searches(page: Any, days: int = 30, limit: int = 10) -> list[origins.Search]:
+def searches(page: Any, days: Any = 30, limit: Any = 10) -> list[origins.Search]:
     """Return the search terms of readers: ``{% searches obj as found %}``, each with engine, terms and views."""
-    return origins.searches(page, days, limit)
+    return origins.searches(page, int(days), int(limit))
 
 
 @register.inclusion_tag("fasthits/sparkline.html")
