@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from fasthits.django.models import Hits
 from fasthits.rules.options import OPTIONS
 from tests.django.support import ParseLog, history_of
 from tests.django_app.models import PressRelease
+from tests.support.commands import write
 from tests.support.logger import DAY, access_line, access_lines
 from tests.support.processes import PROJECT
 
@@ -28,6 +30,8 @@ def test_for_cron_only_what_needs_attention_is_printed(parse_log: ParseLog, rele
     assert parse_log(good, verbosity=0) == ("", "")
     out, _ = parse_log(good + b"nonsense\n" * 2, verbosity=0)
     assert "5 lines of 1 file: 3 hits, 2 malformed\n" in out
+    _, err = parse_log(access_lines(["/other/"]), verbosity=0, replace=True)
+    assert err.startswith("no hit is of an object: is this the log of this site? ")
 
 
 def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
@@ -37,6 +41,20 @@ def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelea
     with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "LOGS": f"{tmp_path}/%Y-%m-%d.log"}):
         call_command("parse_log", verbosity=0)
     assert history_of(release) == {yesterday: 1}
+
+
+def test_call_command_takes_dates_and_paths(
+    parse_log: ParseLog, release: PressRelease, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parse_log(access_lines(["/press/a/"]), verbosity=0)
+    log, config, summary = tmp_path / f"{DAY}.log", write(tmp_path / "fasthits.toml", b""), tmp_path / "summary.json"
+    call_command("parse_log", days=DAY, logs=log, config=str(config), summary=str(summary))
+    assert json.loads(summary.read_text())["hits_of_objects"] == 1
+    capsys.readouterr()
+    call_command("export_hits", days=DAY)
+    assert capsys.readouterr().out.splitlines()[1:] == [f"{DAY},django_app.pressrelease,{release.pk},1"]
+    call_command("prune_hits", before=DAY + timedelta(1))
+    assert history_of(release) == {}
 
 
 def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:

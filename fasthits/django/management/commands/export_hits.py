@@ -2,6 +2,7 @@
 
 import csv
 from argparse import ArgumentParser
+from datetime import date
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -25,12 +26,12 @@ class Command(HitsCommand):
         text = "A day or a range: 2026-01-01..2026-12-31. Default: all."
         parser.add_argument("days", metavar="DATE", nargs="?", help=text)
 
-    def handle(self, *, days: str | None, **_: Any) -> None:
+    def handle(self, *, days: str | date | None, **_: Any) -> None:
         """Write a header and a line for each row, in order of day, model and primary key."""
         database = router.db_for_read(Hits)
         rows = Hits.objects.using(database).order_by("date", "content_type", "object_id")
         if days:
-            wanted = parse_days(days, today())
+            wanted = parse_days(str(days), today())
             rows = rows.between(wanted[0], wanted[-1])
         labels = {each.pk: f"{each.app_label}.{each.model}" for each in ContentType.objects.using(database).all()}
         out = csv.writer(self.stdout._out)

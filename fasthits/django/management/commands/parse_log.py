@@ -55,9 +55,7 @@ class Command(HitsCommand):
             action="store_true",
             help="Save a day even if its beginning or end is missing, or a file is damaged.",
         )
-        parser.add_argument(
-            "--summary", metavar="FILE", type=Path, help="Also write the summary to this file, as JSON."
-        )
+        parser.add_argument("--summary", metavar="FILE", help="Also write the summary to this file, as JSON.")
         parser.add_argument("--threads", metavar="N", type=int, help="Threads that count. Default: one per processor.")
         parser.add_argument(
             "--max-memory",
@@ -69,30 +67,34 @@ class Command(HitsCommand):
             "--replace", action="store_true", help="Replace a day even if more hits are saved than were counted."
         )
         counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] overrides the config file.')
-        counts.add_argument("--config", metavar="FILE", type=Path, help=CONFIG_HELP)
+        counts.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
         for name, option in OPTIONS.items():
             counts.add_argument(f"--{name}", help=option.help.replace("%", "%%"), **_how_to_take(option))
 
     def handle(
         self,
         *,
-        days: str,
-        logs: str | list[str] | None,
+        days: str | date,
+        logs: str | Path | list[str] | None,
         partial: bool,
-        summary: Path | None,
+        summary: str | Path | None,
         threads: int | None,
         max_memory: str,
         replace: bool,
-        config: Path | None,
+        config: str | Path | None,
         verbosity: int,
         **others: Any,
     ) -> None:
-        """Count, save and print a summary. After an error of one line nothing has changed."""
+        """Count, save and print a summary. After an error of one line nothing has changed.
+
+        `call_command` may give a date and paths.
+        """
+        config, summary = (Path(file) if file else None for file in (config, summary))
         if threads is not None and threads < 1:
             raise UsageError("--threads must be 1 or more", threads)
         rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
-        wanted = parse_days(days, today())
-        patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
+        wanted = parse_days(str(days), today())
+        patterns = self._find_patterns([str(logs)] if isinstance(logs, (str, Path)) else logs or [], wanted)
         self._compare_clocks(patterns, wanted)
         if summary:
             check_summary(summary)
@@ -107,11 +109,8 @@ class Command(HitsCommand):
                 self.stdout.write(f"  {views:>9,} {_text(path)}")
         for path, reason in parsed.resolver.errors:
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
-        if not parsed.tied.views and (folder := parsed.resolver.mount_point(path for _, path in parsed.tied.top)):
-            self.stderr.write(
-                f"the log has the site below {printable(folder)}, which Django does not know: "
-                f'set FORCE_SCRIPT_NAME = "{printable(folder)}"'
-            )
+        if parsed.tied.loose_views and not parsed.tied.views:
+            self.stderr.write(self._why_no_object(parsed))
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
             self.stderr.write(f"and {counted(more, 'more path')}")
         if parsed.counted.advice:
@@ -145,6 +144,17 @@ class Command(HitsCommand):
                 self.stderr.write(f"warning: {printable(difference)}")
         except (FasthitsError, Finding):
             pass  # the run itself says which log it cannot read
+
+    def _why_no_object(self, parsed: Parsed) -> str:
+        if folder := parsed.resolver.mount_point(path for _, path in parsed.tied.top):
+            return (
+                f"the log has the site below {printable(folder)}, which Django does not know: "
+                f'set FORCE_SCRIPT_NAME = "{printable(folder)}"'
+            )
+        return (
+            "no hit is of an object: is this the log of this site? "
+            "(parse_log -v 2 lists the paths, manage.py explain_path PATH says why a path has no object)"
+        )
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
         found = parsed.counted

@@ -1,6 +1,7 @@
 """``manage.py prune_hits``: deletes the history before a day."""
 
 from argparse import ArgumentParser
+from datetime import date
 from typing import Any
 
 from django.db import router
@@ -28,9 +29,9 @@ class Command(HitsCommand):
         which.add_argument("--keep", metavar="DAYS", type=int, help="Keep only the last so many days.")
         parser.add_argument("--dry-run", action="store_true", help="Only say how many rows would be deleted.")
 
-    def handle(self, *, before: str | None, keep: int | None, dry_run: bool, **_: Any) -> None:
+    def handle(self, *, before: str | date | None, keep: int | None, dry_run: bool, **_: Any) -> None:
         """Delete the rows in one statement, and say how many they were."""
-        first = parse_day(before, today()) if before else first_day(self._days(keep))
+        first = parse_day(str(before), today()) if before else first_day(self._days(keep))
         database = router.db_for_write(Hits)
         rows = Hits.objects.using(database).filter(date__lt=first)
         number = rows.count() if dry_run else rows.delete()[0]
