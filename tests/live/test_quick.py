@@ -3,8 +3,10 @@
 import multiprocessing
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,26 @@ def test_it_reads_counters_and_0_for_a_missing_counter(
     reader = reader_of(memcached.spec)
     assert reader.read(map(key, [*paths, "/none"])) == {key(path): 3 for path in paths} | {key("/none"): 0}
     assert reader.read([]) == {}
+
+
+def test_thousands_of_counters_may_take_longer_than_a_page_waits(
+    memcached: Memcached, reader_of: Callable[..., QuickReader], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list of 20,000 objects had no numbers, and then no page had any for a while."""
+    paths = [f"/{number}" for number in range(2500)]
+    count(memcached, *paths)
+    reader = reader_of(memcached.spec)
+    exchange, now, spent = quick._exchange, time.monotonic, 0.0
+
+    def exchange_slowly(*arguments: Any) -> dict[bytes, bytes]:
+        nonlocal spent
+        spent += 20.0
+        return exchange(*arguments)
+
+    monkeypatch.setattr(quick, "_exchange", exchange_slowly)
+    monkeypatch.setattr(time, "monotonic", lambda: now() + spent)
+    assert reader.read(map(key, paths)) == {key(path): 3 for path in paths}
+    assert (spent, told) == (60.0, [])
 
 
 def test_a_connection_is_kept_and_made_again_when_the_server_has_closed_it(
