@@ -10,6 +10,7 @@ the number of the device has changed.
 
 import glob
 import os
+import re
 import shlex
 import stat
 from collections.abc import Callable, Iterable, Sequence
@@ -67,8 +68,8 @@ class Files:
                     if file not in self.tails:
                         begun += self._begin(path, found, at_end=not is_new)
             if not is_new and _could_search(pattern) and not any(map(os.path.lexists, names)):
-                hint = "is the name right? a file that appears there counts from its beginning"
-                self._report(f"missing {pattern}", f"no such log file yet: {pattern} ({hint})")
+                hint = "a file that appears there counts from its beginning; only * stands for other characters"
+                self._report(f"missing {pattern}", f"no such log file yet: {pattern} (is the name right? {hint})")
             if begun and not is_new:
                 what = f"{pattern} is" if begun == 1 else f"{begun:,} files of {pattern} are"
                 hint = f"fasthits warm --logs {shlex.quote(pattern)} counts what was there already"
@@ -88,9 +89,9 @@ class Files:
         """Return the log files of *pattern*, without compressed files and rotated files of other log files, also of
         those whose name is missing for a moment.
         """
-        if not glob.has_magic(pattern):
+        if "*" not in pattern:
             return [pattern]
-        names = {name for name in glob.glob(pattern) if not name.endswith(COMPRESSED)}
+        names = {name for name in glob.glob(_only_stars(pattern)) if not name.endswith(COMPRESSED)}
         return sorted(name for name in names if name_before_rotation(name) not in names | self._paths)
 
     def _begin(self, path: str, found: os.stat_result, at_end: bool) -> bool:
@@ -149,7 +150,9 @@ class Files:
         files are reported.
         """
         self._searched |= set(patterns)
-        positions = tuple(each for each in positions if any(fnmatchcase(each.path, name) for name in self._patterns))
+        positions = tuple(
+            each for each in positions if any(fnmatchcase(each.path, _only_stars(name)) for name in self._patterns)
+        )
         self._paths |= {each.path for each in positions}
         for position in positions:
             if not self._reopen(position) and not self._take_copy(position):
@@ -390,13 +393,18 @@ def _places(position: Position) -> list[str]:
     return [path for path, status in found if status and _id(status) == position.file and stat.S_ISREG(status.st_mode)]
 
 
+def _only_stars(pattern: str) -> str:
+    """Return *pattern* for `glob` and `fnmatch`, which would read ``?`` and ``[`` as more than these characters."""
+    return re.sub(r"[?[]", r"[\g<0>]", pattern)
+
+
 def _could_search(pattern: str) -> bool:
     """Tell whether all files of *pattern* can be seen, so that a file found later is new."""
     folder = os.path.dirname(pattern)
-    while glob.has_magic(folder):
+    while "*" in folder:
         folder = os.path.dirname(folder)
     try:
-        if glob.has_magic(pattern):
+        if "*" in pattern:
             os.listdir(folder)
         else:
             os.stat(pattern)

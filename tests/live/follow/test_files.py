@@ -398,6 +398,22 @@ def test_after_a_restart_a_file_that_is_no_longer_followed_is_left_alone(log: Pa
     assert restarted.lines() == ["three"]
 
 
+@pytest.mark.parametrize("name", ["site[1].log", "site?.log"])
+def test_only_a_star_stands_for_other_characters(tmp_path: Path, name: str) -> None:
+    log, other = tmp_path / name, tmp_path / "site1.log"
+    append(other, "other\n")
+    for pattern in (log, tmp_path / f"{name}*"):
+        log.unlink(missing_ok=True)
+        following = Following(pattern)
+        append(log, "one\n")
+        append(other, "other\n")
+        assert following.lines() == ["one"]
+        append(log, "two\n")
+        restarted = following.again(pattern)
+        assert restarted.lines() == ["two"]
+        assert not any("gone" in each for each in restarted.said)
+
+
 def test_a_missing_log_is_named_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "site.log").touch()
     patterns = [tmp_path / "ngnix" / "access.log", tmp_path / "*.lgo", tmp_path / "*.log"]
