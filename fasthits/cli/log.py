@@ -108,7 +108,7 @@ def log(
 
     if follow:
         from fasthits.live.follow.follower import Follower
-        from fasthits.live.follow.positions import check_patterns, check_place, state_path
+        from fasthits.live.follow.positions import check_patterns, check_place, read_state, state_path
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
@@ -120,6 +120,7 @@ def log(
         if follow:
             patterns = check_patterns(follow)
             check_place(state_path(state))
+            read_state(state_path(state), patterns)
             _check_files(patterns, compiled)
         _check_servers(servers, prefix)
         _confirm(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))

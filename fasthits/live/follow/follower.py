@@ -34,6 +34,7 @@ from fasthits.live.follow.positions import (
     State,
     StateFile,
     check_patterns,
+    read_state,
     unwritable,
 )
 from fasthits.live.follow.tail import Tail
@@ -81,8 +82,7 @@ class Follower:
         self._began_at = time.monotonic()
         self._patterns = check_patterns(patterns)
         self._state_file = StateFile(state)
-        self._state = self._state_file.load() or State()
-        self._check_state()
+        self._state = read_state(state, self._patterns) or State()
         self._prefix = prefix
         self._say = say
         self._throttle = Throttle(say)
@@ -146,12 +146,6 @@ class Follower:
             self._state_file.close()
 
     # Where to begin
-
-    def _check_state(self) -> None:
-        before = self._state.patterns
-        if before and not set(before) & set(self._patterns):
-            hint = f"name another with --state FILE, or {START_OVER}"
-            raise StateError(f"the state file belongs to other logs ({before[0]})", self._state_file.path, hint)
 
     def _begin(self) -> None:
         """Find the positions to go on from, and save them."""

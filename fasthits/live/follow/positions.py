@@ -22,6 +22,8 @@ HEAD_BYTES = 1024
 LAST_BYTES = 256
 """As many bytes before a position tell two logs apart: they hold a client and a time."""
 STATE_FORMAT = 1
+BEGINNING = b'{"format": '
+"""The first bytes of a state file."""
 START_OVER = "delete it: counting then starts at the end of the files"
 
 FileId = tuple[int, int]
@@ -121,31 +123,6 @@ class StateFile:
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
-    def load(self) -> State | None:
-        """Return the state, or None if there is no file. Raises StateError."""
-        try:
-            text = Path(self.path).read_bytes()
-            saved_at = os.stat(self.path).st_mtime
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StateError(f"cannot read the state file ({error.strerror})", self.path) from error
-        try:
-            held = json.loads(text)
-            if held["format"] != STATE_FORMAT:
-                raise StateError("the state file comes from another version of fasthits", self.path, START_OVER)
-            marks = {str(mark[0]): Mark.of(mark) for mark in held["marks"]}
-            return State(
-                follower=_text(held["follower"]),
-                patterns=list(map(_text, held["patterns"])),
-                marks={server: marks[str(number)] for server, number in held["servers"].items()},
-                known={(int(device), int(inode)): int(size) for device, inode, size in held["known"]},
-                clean=held["clean"] is True,
-                saved_at=saved_at,
-            )
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-            raise StateError("the state file is damaged", self.path, START_OVER) from error
-
     def save(self, state: State) -> None:
         """Replace the file by one with *state*, in one step and on the disk. Raises OSError."""
         distinct = {mark.number: mark for mark in state.marks.values()}
@@ -168,6 +145,40 @@ class StateFile:
     def close(self) -> None:
         """Unlock the file."""
         os.close(self._lock)
+
+
+def read_state(path: str, patterns: Sequence[str]) -> State | None:
+    """Return the state of a follower of *patterns*, or None if there is no file. Raises StateError."""
+    other = "name another with --state FILE"
+    try:
+        text = Path(path).read_bytes()
+        saved_at = os.stat(path).st_mtime
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"cannot read the state file ({error.strerror})", path, other) from error
+    if text.strip(b"\0") and text[: len(BEGINNING)] != BEGINNING[: len(text)]:  # perhaps the log: keep it
+        raise StateError("this is no state file", path, other)
+    try:
+        held = json.loads(text)
+        if held["format"] != STATE_FORMAT:
+            raise StateError("the state file comes from another version of fasthits", path, START_OVER)
+        marks = {str(mark[0]): Mark.of(mark) for mark in held["marks"]}
+        state = State(
+            follower=_text(held["follower"]),
+            patterns=list(map(_text, held["patterns"])),
+            marks={server: marks[str(number)] for server, number in held["servers"].items()},
+            known={(int(device), int(inode)): int(size) for device, inode, size in held["known"]},
+            clean=held["clean"] is True,
+            saved_at=saved_at,
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        raise StateError("the state file is damaged", path, START_OVER) from error
+    if state.patterns and not set(state.patterns) & set(patterns):
+        raise StateError(
+            f"the state file belongs to other logs ({state.patterns[0]})", path, f"{other}, or {START_OVER}"
+        )
+    return state
 
 
 def check_place(path: str) -> None:
@@ -214,7 +225,12 @@ def _text(value: object) -> str:
 
 
 def state_path(given: str | None) -> str:
-    """Return the name of the state file: *given*, or in systemd's StateDirectory, or DEFAULT_STATE."""
+    """Return the name of the state file: *given*, or in systemd's StateDirectory, or DEFAULT_STATE.
+
+    Raises UsageError for an empty name.
+    """
+    if given == "":
+        raise UsageError("not a state file", repr(given), "name a file with --state FILE")
     if given is not None:
         return given
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]

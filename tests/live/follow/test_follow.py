@@ -256,12 +256,10 @@ def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcache
         with pytest.raises(AssertionError, match="another follower"):
             second.__enter__()
         assert follower.stop() == 0
+    others = f"the state file belongs to other logs ({log}): {follower.state} (name another with --state FILE"
     for files, args, said in (
-        (
-            [other],
-            (),
-            f"the state file belongs to other logs ({log}): {follower.state} (name another with --state FILE",
-        ),
+        ([other], (), others),
+        ([other], ("--check",), others),
         (
             [log],
             ("--state", str(place / "no" / "state")),
@@ -284,7 +282,9 @@ def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcache
     assert f"warning: no such log file yet: {logs}/acces.log (is the name right?" in checked.stderr
     (logs / "syslog").write_text("Nov 27 07:00:00 host cron[1]: no line of a web server\n" * 400)
     (logs / "w3c.log").write_text("#Fields: date time cs-method cs-uri-stem sc-status\n" + W3C_LINE * 400)
-    checked = follow(place, memcached, logs / "syslog", logs / "w3c.log", args=("--check",))
+    checked = follow(
+        place, memcached, logs / "syslog", logs / "w3c.log", args=("--check", "--state", str(place / "new.state"))
+    )
     checked.launch()
     assert checked.wait() == 0
     (said,) = re.findall("warning: .*", checked.stderr)

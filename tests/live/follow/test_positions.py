@@ -20,6 +20,7 @@ from fasthits.live.follow.positions import (
     check_patterns,
     check_place,
     fingerprint,
+    read_state,
     state_path,
 )
 
@@ -40,11 +41,7 @@ def saved(path: Path) -> bytes:
 
 
 def load(path: Path) -> State | None:
-    file = StateFile(str(path))
-    try:
-        return file.load()
-    finally:
-        file.close()
+    return read_state(str(path), STATE.patterns)
 
 
 def test_saved_positions_can_be_loaded(path: Path) -> None:
@@ -91,7 +88,21 @@ def test_a_file_with_something_else_in_it_is_damaged(path: Path, change: dict[st
 
 
 def test_a_file_with_endless_nesting_is_damaged(path: Path) -> None:
-    path.write_text("[" * 100_000)
+    path.write_text('{"format": ' + "[" * 100_000)
+    with pytest.raises(StateError, match="damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize("line", ['192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET / HTTP/1.1" 200 5', '{"time": 1}'])
+def test_nobody_is_told_to_delete_another_file(path: Path, line: str) -> None:
+    path.write_text(f"{line}\n")
+    with pytest.raises(StateError) as told:
+        load(path)
+    assert str(told.value) == f"this is no state file: {path} (name another with --state FILE)"
+
+
+def test_a_file_of_zeros_is_damaged(path: Path) -> None:
+    path.write_bytes(bytes(100))
     with pytest.raises(StateError, match="damaged"):
         load(path)
 
@@ -142,6 +153,8 @@ def test_the_default_place_of_the_state_file(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/hits:/var/lib/other")
     assert state_path(None) == "/var/lib/hits/follow.state"
     assert state_path("here") == "here"
+    with pytest.raises(UsageError, match=r"not a state file: '' \(name a file with --state FILE\)"):
+        state_path("")
 
 
 def test_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
