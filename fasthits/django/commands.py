@@ -46,6 +46,7 @@ class HitsCommand(BaseCommand):
 
 def remedy(error: DatabaseError) -> str:
     """Return what to type if a table is missing; empty for another error."""
+    migrate = to_migrate(router.db_for_write(apps.get_model("fasthits", "Hits")))
     if any(table in str(error) for table in TABLES):
-        return to_migrate(router.db_for_write(apps.get_model("fasthits", "Hits")))
-    return "manage.py check" if "django_content_type" in str(error) else ""
+        return migrate
+    return f"{migrate}; if that does not help, manage.py check" if "django_content_type" in str(error) else ""

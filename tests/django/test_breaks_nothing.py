@@ -226,6 +226,14 @@ def test_a_database_without_content_types_is_an_error_of_the_check(stats: str, m
     assert (error.id, str(error.hint).endswith("manage.py migrate --database stats")) == ("fasthits.E007", True)
 
 
+def test_before_the_first_migrate_commands_say_what_to_type(database: dict[str, Any], tmp_path: Path) -> None:
+    """The table of content types is missing, too. `manage.py check` finds nothing wrong with that."""
+    env = environment(new_mark(), {"SITE_DATABASE": json.dumps(fresh_database(database, tmp_path))})
+    command = [sys.executable, "-m", "tests.django_app", "export_hits"]
+    done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("(manage.py migrate; if that does not help, manage.py check)\n")
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_content_types_come_from_the_database_of_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
     """The same number may belong to another model in the other database. The history would be that of other objects."""
