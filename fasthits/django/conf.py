@@ -203,7 +203,7 @@ KEYS = {
     # Whether to read the live counters at all.
     "LIVE": Key(lambda: True, _read_switch, False),
     # Servers with the counters. None: the servers of CACHE.
-    "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers, ["web1:11211"]),
+    "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED") or None, _read_servers, ["web1:11211"]),
     # Files for tls:// servers, as for the logger.
     "TLS_CA": Key(lambda: os.environ.get("FASTHITS_TLS_CA"), _read_file, "/etc/ssl/ca.pem"),
     "TLS_CERT": Key(lambda: os.environ.get("FASTHITS_TLS_CERT"), _read_file, "/etc/ssl/site.pem"),

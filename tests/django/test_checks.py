@@ -54,6 +54,13 @@ def test_valid_settings_give_no_error(settings: dict[str, Any]) -> None:
         assert found() == []
 
 
+def test_an_empty_variable_is_none_as_for_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FASTHITS_MEMCACHED", "FASTHITS_TLS_CA", "FASTHITS_CONFIG", "FASTHITS_LOGS"):
+        monkeypatch.setenv(name, "")
+    with override_settings(FASTHITS={}):
+        assert found() == []
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "message"),
     [

@@ -72,7 +72,7 @@ def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
     """Return the options with which doctor would agree with a logger."""
     options = logger.options()
     found = []
-    servers: Sequence[str] = options.get("memcached") or [logger.environ.get("FASTHITS_MEMCACHED", DEFAULT_SERVER)]
+    servers: Sequence[str] = options.get("memcached") or [logger.environ.get("FASTHITS_MEMCACHED") or DEFAULT_SERVER]
     with suppress(FasthitsError):  # an invalid name is shown unchanged
         servers = check_servers(servers)
     if set(servers) != set(setup.servers):

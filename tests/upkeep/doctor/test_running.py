@@ -62,6 +62,15 @@ def test_the_options_of_a_logger_that_differ_are_reported_and_are_those_to_use(p
 
 
 @AS_ROOT
+def test_a_logger_with_an_empty_variable_counts_into_the_default_server(place: Path) -> None:
+    logger = f"sleep 60 | FASTHITS_MEMCACHED= {sys.executable} -m fasthits log & until grep -qsz ^log$ /proc/$!/cmdline"
+    script = f"{logger}; do :; done; {sys.executable} -m fasthits doctor; kill -9 $!"
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", "bash", "-c", script]
+    done = subprocess.run(alone, cwd=place, capture_output=True, text=True, check=False)
+    assert re.search(r"^ok +loggers: 1 with these options", done.stdout, re.M)
+
+
+@AS_ROOT
 def test_no_logger_is_a_warning(place: Path) -> None:
     alone = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-m", "fasthits", "doctor"]
     done = subprocess.run(alone, cwd=place, capture_output=True, text=True, check=False)
