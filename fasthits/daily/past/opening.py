@@ -19,11 +19,12 @@ def reading_days(name: "str | os.PathLike[str]", patience: float | None = None) 
     if is_postgres(name):
         return _reading_postgres(str(name), patience)
     check_readable(str(name))
-    if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
+    # Not with Path, which raises an error if this user may not look into the folder: `reading` does.
+    if os.path.isdir(os.path.join(name, "hits")) or (str(name).endswith("/") and not os.path.isdir(name)):
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise ForeignFileError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
-    if is_partial(name) and Path(name).is_file():
+    if is_partial(name) and os.path.isfile(name):
         raise ForeignFileError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
     return _reading_file(Path(name), patience)
 
@@ -71,7 +72,7 @@ def _reading_file(file: Path, patience: float | None) -> Iterator[Kept]:
 def exists(name: str | Path) -> bool:
     """Tell whether a rollup has made the database. Raises TableError if the server does not answer."""
     if not is_postgres(name):
-        return Path(name).exists()
+        return os.path.exists(name)
     with needs_extra("postgres", name):
         from fasthits.daily.postgres.database import looking
     with looking(str(name)) as database:

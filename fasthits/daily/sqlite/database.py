@@ -9,8 +9,10 @@ A rollup that is killed while it commits leaves its journal behind. From it, SQL
 opens the database for writing. So a reader, which opens it for reading only, opens it for writing once in that case.
 """
 
+import errno
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
@@ -69,8 +71,7 @@ def reading(file: Path, lock_seconds: float = READ_LOCK_SECONDS) -> Iterator[sql
 
     A CSV file of a rollup is read into a temporary database, which takes 3 s for a million rows.
     """
-    if not file.is_file():
-        raise TableError("no such database", file, "fasthits rollup makes it; --database or FASTHITS_TO names another")
+    _check_permission(file)
     with as_table_error("cannot read database", file):
         path = _own_file(file)
         if file.suffix.lower() == ".csv":
@@ -81,6 +82,21 @@ def reading(file: Path, lock_seconds: float = READ_LOCK_SECONDS) -> Iterator[sql
     with closing(found) as database, _errors_told("cannot read database", file), _ended_by_signals(database):
         _check_program(database, file)
         yield database
+
+
+def _check_permission(file: Path) -> None:
+    """Raise TableError if there is no such file, or if this user may not read it: SQLite has one error for that and for
+    a journal that it cannot undo."""
+    try:
+        is_file = stat.S_ISREG(os.stat(file).st_mode)
+        denied = is_file and not os.access(file, os.R_OK, effective_ids=True)
+    except OSError as error:
+        is_file, denied = False, error.errno == errno.EACCES
+    if denied:
+        hint = "run this as its owner, or let this user join its group, as with usermod -aG fasthits USER"
+        raise TableError("no permission to read database", file, hint)
+    if not is_file:
+        raise TableError("no such database", file, "fasthits rollup makes it; --database or FASTHITS_TO names another")
 
 
 @contextmanager

@@ -131,6 +131,17 @@ def test_a_user_without_write_permission_learns_who_may_write(kept: Path, locked
 
 
 @AS_ROOT
+@pytest.mark.parametrize("locked", ["folder", "file"])
+def test_a_user_who_may_not_read_learns_what_to_type(kept: Path, locked: str) -> None:
+    (kept.parent if locked == "folder" else kept).chmod(0o700 if locked == "folder" else 0o600)
+    denied = f"no permission to read database: {kept} .run this as its owner, or .* as with usermod -aG fasthits USER.$"
+    with as_stranger():
+        with pytest.raises(TableError, match=denied):
+            views_in(kept)
+        assert state_of(kept) == ""
+
+
+@AS_ROOT
 def test_a_user_who_may_only_read_does_not_disturb_a_rollup(kept: Path) -> None:
     before = kept.read_bytes()
     with as_stranger():
