@@ -142,7 +142,7 @@ def read_partial(path: Path) -> Partial:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
     except OSError as error:
-        hint = f"name its files: {path}/*.hits" if path.is_dir() else "name files that rollup --to NAME.hits made"
+        hint = f"name its files: {path}/*.hits" if os.path.isdir(path) else "name files that rollup --to NAME.hits made"
         if is_url(str(path).replace(":/", "://", 1)):  # a Path has one slash of two
             hint = "copy the partials to this machine"
         raise TableError("cannot read partial", path, f"{error.strerror or error}; {hint}") from error

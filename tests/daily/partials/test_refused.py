@@ -179,4 +179,7 @@ def test_partials_of_another_version_and_other_files_are_refused(tmp_path: Path)
     assert done.returncode == 1
     assert other.read_bytes() == hit("/")
     assert "cannot read partial" in refused(tmp_path / "none.hits")
+    assert "cannot read partial" in refused(
+        tmp_path / f"{'x' * 300}.hits"
+    )  # also a folder that this user may not enter
     assert "partial is cut off" in refused(write(tmp_path / "empty.hits", b""))
