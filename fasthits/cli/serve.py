@@ -102,6 +102,9 @@ def serve(
     if secret is not None and (secret != secret.strip() or not secret.isprintable()):
         hint = "a token is one line of UTF-8 text, without blanks around it and without a byte order mark"
         raise UsageError("not a token", token_file or "--token or FASTHITS_TOKEN", hint)
+    if secret is not None and secret.startswith("FASTHITS_TOKEN="):  # a line of systemd's EnvironmentFile
+        hint = "write only what is behind FASTHITS_TOKEN="
+        raise UsageError("not a token", token_file or "--token or FASTHITS_TOKEN", hint)
     if secret is not None and len(secret) < LEAST_TOKEN:
         hint = f"others could guess it: use at least {LEAST_TOKEN} characters, as openssl rand -hex 16 makes them"
         raise UsageError("token is too short", token_file or "--token or FASTHITS_TOKEN", hint)

@@ -111,6 +111,7 @@ def test_the_token_comes_from_a_file_that_others_cannot_read(start: Callable[...
         (b"\xff", 0o600, (), "cannot read the token: "),
         (b"s3cret-s3cret\n# of the web page\n", 0o600, (), "not a token: "),
         (b" s3cret-s3cret\n", 0o600, (), "not a token: "),
+        (b"FASTHITS_TOKEN=s3cret-s3cret\n", 0o600, (), "not a token: "),
         (b"s3cret-s3cret \n", 0o600, (), "not a token: "),
         (b"\xef\xbb\xbfs3cret-s3cret\n", 0o600, (), "not a token: "),
         (None, 0o600, (), "cannot read the token: "),
