@@ -15,9 +15,10 @@ TLS = "tls://"
 
 Result = TypeVar("Result")
 
+# Only digits would be a host, too, as an address in one number: people mean a port.
 _NAME = re.compile(
     r"(?:unix:)?(?P<path>/.*)"
-    r"|(?P<tls>tls://)?(?:\[(?P<ipv6>[\w:.%]+)\]|(?P<host>[^\s:/\[\]]+))(?::(?P<port>\d{1,5}))?",
+    r"|(?P<tls>tls://)?(?:\[(?P<ipv6>[\w:.%]+)\]|(?P<host>(?!\d+(?::|$))[^\s:/\[\]]+))(?::(?P<port>\d{1,5}))?",
     re.ASCII,
 )
 

@@ -37,6 +37,8 @@ def test_the_address_is_read_from_the_name_of_a_server(name: str, address: tuple
     [
         *(
             "",
+            "11211",
+            "11211:11211",
             "host:0",
             "host:65536",
             "host:port",
