@@ -4,6 +4,7 @@ import gc
 import inspect
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from typer.core import TyperCommand
@@ -36,8 +37,13 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments. Raises UsageError for mistakes."""
+        words = fill_bare(args)
+        for option, value in pairwise(words[: words.index("--")] if "--" in words else words):
+            found = parameters_of(ctx).get(option)
+            if found and not found.is_flag and value.partition("=")[0] in parameters_of(ctx):
+                raise without_value(ctx, option)
         try:
-            return super().parse_args(ctx, fill_bare(args))
+            return super().parse_args(ctx, words)
         except TyperException as error:
             raise usage_error(error, ctx) from error
 
@@ -68,9 +74,20 @@ class Command(TyperCommand):
                 formatter.write_dl(panels[name])
 
 
+def parameters_of(context: Any) -> dict[str, Any]:
+    """Return the arguments and options of a command by all their names."""
+    return {name: each for each in context.command.params for name in (*each.opts, *each.secondary_opts)}
+
+
+def without_value(context: Any, option: str) -> UsageError:
+    """Return the error of an option whose value is missing."""
+    example = f"{context.command_path} {option} {parameters_of(context)[option].metavar}"
+    return UsageError("option without a value", option, example)
+
+
 def usage_error(error: Any, context: Any) -> UsageError:
     """Return typer's error as a UsageError: one line, with what to type next."""
-    parameters = {name: each for each in context.command.params for name in (*each.opts, *each.secondary_opts)}
+    parameters = parameters_of(context)
     hint = f"{context.command_path} --help"
     message = error.format_message().rstrip(".")
     for typers, ours in NUMBERS.items():
@@ -81,8 +98,7 @@ def usage_error(error: Any, context: Any) -> UsageError:
         hint = SURPLUS.get(context.command.name, hint)
         return UsageError("unexpected argument", found[1], advise_words(found[1], parameters) or hint)
     if found := re.fullmatch(r"Option '(.*)' requires an argument", message):
-        example = f"{context.command_path} {found[1]} {parameters[found[1]].metavar}"
-        return UsageError("option without a value", found[1], example)
+        return without_value(context, found[1])
     failed, _, subject = (message[0].lower() + message[1:]).partition(": ")
     if failed.startswith("missing argument"):
         hint = MISSING.get(context.command.name, hint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fasthits.cli.declare import Option
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.cli.output import echo
+from fasthits.daily.urls import is_url, without_password
 from fasthits.display import discard_output, printable
 from fasthits.errors import FasthitsError, MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
@@ -109,6 +110,10 @@ def log(
     if follow:
         from fasthits.live.follow.follower import Follower
         from fasthits.live.follow.positions import check_patterns, check_place, read_state, state_path
+
+        for url in filter(is_url, follow):
+            hint = "a follower reads files of its own machine; fasthits rollup --logs also reads those of stores"
+            raise UsageError("not a file to follow", without_password(url), hint)
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")

@@ -16,7 +16,7 @@ from fasthits.cli.options import (
 )
 from fasthits.cli.output import say
 from fasthits.display import counted
-from fasthits.errors import TableError
+from fasthits.errors import TableError, UsageError
 from fasthits.signals import ended_by_signals
 
 
@@ -43,6 +43,8 @@ def report(
     from fasthits.daily.past.history import History
     from fasthits.daily.past.report import DOCTYPE, Report
 
+    if to.endswith("/"):
+        raise UsageError("not a file", to, f"name the report with --to {to}report.html")
     kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 30)

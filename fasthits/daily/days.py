@@ -115,6 +115,8 @@ def parse_day(text: str, today: date, forms: str = DAY_FORMS) -> date:
     hint = forms
     if found := re.fullmatch(r"(\d{4})(?:[-/.](\d\d?)[-/.](\d\d?)|(\d\d)(\d\d))", text, re.ASCII):
         hint = f"did you mean {'-'.join(part.zfill(2) for part in found.groups() if part)}?"
+    elif re.search(r"\.(?:db|sqlite3?|csv|hits)$", text):
+        hint = f"a rollup writes into --to {text}"
     elif re.search(r"[./*]", text) and re.search(r"[a-z*]", text):
         hint = name_logs(text)
     raise UsageError("not a DATE", repr(text), hint)

@@ -474,6 +474,7 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         ("s3://me:secret@logs/hits.db", "a database in a store cannot be read: s3://***@logs/hits.db (copy it to"),
         ("mysql://me:secret@db/hits", "no database that fasthits knows: mysql://***@db/hits (name SQLite's file, such"),
         ("sqlite:///hits.db", "no database that fasthits knows: sqlite:///hits.db (name SQLite's file, such"),
+        ("", "no such database: '' (name one with --database or FASTHITS_TO)"),
         ("folder", "no such database: folder (fasthits rollup makes it; --database or FASTHITS_TO names another)"),
     ],
 )

@@ -16,6 +16,8 @@ from fasthits.errors import ForeignFileError, TableError
 def reading_days(name: "str | os.PathLike[str]", patience: float | None = None) -> AbstractContextManager[Kept]:
     """Give the kept days of a database, which may be locked or silent for *patience* seconds. All reads see the same
     moment. Raises TableError, also for errors of the block."""
+    if not str(name):  # Path("") is the current folder
+        raise TableError("no such database", "''", "name one with --database or FASTHITS_TO")
     if is_postgres(name):
         return _reading_postgres(str(name), patience)
     check_readable(str(name))
