@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from fasthits.daily.logs.sources import Patterns, Sources
-from fasthits.django.conf import NAME, setting
+from fasthits.django.conf import NAME, in_time_zone, setting
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.timestamps import detect_format, timestamps
 from fasthits.upkeep.doctor.logs import sample
@@ -20,12 +20,10 @@ def find_difference(patterns: Patterns, days: Sequence[date]) -> str | None:
     """
     compiled, zone = CompiledRules(setting("RULES")), setting("TIME_ZONE")
     found: list[datetime] = []
-    for each in Sources(patterns, days, compiled).files:
-        lines = sample(each)[:SAMPLE_LINES] if each.size else []
-        log_format = detect_format(lines, compiled)
-        time = log_format.field("time") if log_format.parts else None
-        if time and time.time_format == "apache":  # other formats may have no offset
-            found += timestamps(lines, log_format, compiled)
+    with in_time_zone():  # times without an offset do not differ
+        for each in Sources(patterns, days, compiled).files:
+            lines = sample(each)[:SAMPLE_LINES] if each.size else []
+            found += timestamps(lines, detect_format(lines, compiled), compiled)
     newest = max(found, default=None)
     if newest is None or newest.utcoffset() == newest.astimezone(zone).utcoffset():
         return None

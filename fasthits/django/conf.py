@@ -4,8 +4,9 @@ import io
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from functools import cache
 from pathlib import Path
@@ -154,7 +155,7 @@ def _find_zone(tz: str) -> tzinfo | None:
     try:
         if name.startswith("/"):
             with open(name, "rb") as file:
-                return ZoneInfo.from_file(file, key=os.path.realpath(name).partition("zoneinfo/")[2] or None)
+                return ZoneInfo.from_file(file, key=os.path.realpath(name).partition("zoneinfo/")[2] or name)
         return _zone(name) if name else None
     except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
         return None
@@ -172,6 +173,28 @@ def _zone(name: str) -> tzinfo:
         with suppress(ValueError):
             return ZoneInfo.from_file(io.BytesIO(2 * block + b"\n" + name.encode() + b"\n"), key=name)
         raise
+
+
+@contextmanager
+def in_time_zone() -> Iterator[None]:
+    """Give this process TIME_ZONE while it reads logs: seconds since 1970 and times without a zone are taken for it.
+
+    Django has given the process its own TIME_ZONE, by which the site's code finds objects.
+    """
+    of_django = os.environ.get("TZ")
+    _set_process_zone(str(setting("TIME_ZONE")))
+    try:
+        yield
+    finally:
+        _set_process_zone(of_django)
+
+
+def _set_process_zone(tz: str | None) -> None:
+    if tz is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = tz
+    time.tzset()
 
 
 def _first_environment() -> dict[str, str] | None:

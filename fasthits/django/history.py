@@ -3,6 +3,7 @@
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -16,6 +17,7 @@ from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.targets.refusals import Change, compare
 from fasthits.django import ranking
+from fasthits.django.conf import in_time_zone
 from fasthits.django.expressions import PrimaryKey
 from fasthits.django.live import today
 from fasthits.django.models import Hits
@@ -131,6 +133,7 @@ def parse_logs(
     resolver = PathResolver(rules)
 
     def take(counted: Counted, found: Rows) -> Tied:
+        reading.close()
         tied = Tied()
         wanted = set(counted.days)
         rows = (row for row in found.rows() if row[0] in wanted)
@@ -138,9 +141,11 @@ def parse_logs(
             _tie(batch, resolver, tied)
         return tied
 
-    counted, tied = count_days(
-        days, patterns, take, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today()
-    )
+    with ExitStack() as reading:
+        reading.enter_context(in_time_zone())
+        counted, tied = count_days(
+            days, patterns, take, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today()
+        )
     parsed = Parsed(counted, resolver, tied)
     _save(parsed, with_fewer)
     return parsed

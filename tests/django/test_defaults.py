@@ -4,11 +4,14 @@ import ctypes
 import inspect
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import CommandError
 from django.test.utils import override_settings
@@ -127,6 +130,24 @@ print([(message.id, message.msg) for message in run_checks() if message.id == "f
     assert done.stdout == f"{[('fasthits.W004', text)]}\n"
 
 
+def test_times_without_an_offset_are_taken_for_the_time_zone(parse_log: ParseLog, release: PressRelease) -> None:
+    """Django has replaced the process's time zone by its TIME_ZONE, UTC here, in which all hits are of other days."""
+    midnight = datetime(2026, 3, 12, tzinfo=ZoneInfo("Europe/Berlin"))
+    caddy = b'{"ts": %.1f, "request": {"method": "GET", "uri": "/press/a/"}, "status": 200}\n'
+    lines = b"".join(caddy % (midnight + after).timestamp() for after in (timedelta(0), timedelta(0, 60), timedelta(1)))
+    assert parse_log(lines, day=DAY)[1] == ""
+    assert history_of(release) == {DAY: 2}
+    assert time.tzname == ("UTC", "UTC")  # as the site's code needs it
+
+
+def test_objects_are_found_in_the_time_zone_of_the_site(parse_log: ParseLog) -> None:
+    zones: list[str] = []
+    site = settings.FASTHITS | {"RESOLVER": lambda path, match: zones.append(time.tzname[0])}
+    with override_settings(FASTHITS=site):
+        parse_log(access_line("/nothing"))
+    assert zones == ["UTC"]
+
+
 def test_parse_log_says_that_the_log_has_another_time_zone(parse_log: ParseLog, release: PressRelease) -> None:
     with override_settings(FASTHITS={"TIME_ZONE": "Asia/Tokyo"}):
         _, err = parse_log(access_line("/press/a/"))
@@ -137,6 +158,8 @@ def test_parse_log_says_that_the_log_has_another_time_zone(parse_log: ParseLog, 
     with override_settings(FASTHITS={"TIME_ZONE": "Africa/Lagos"}):
         assert parse_log(access_line("/press/a/"))[1] == ""
     assert history_of(release) == {DAY: 1}
+    _, err = parse_log(b'{"time": "2026-03-12T10:00:00Z", "request": "GET /press/a/ HTTP/1.1", "status": 200}\n')
+    assert "the log's times are at +0000, but days are taken at +0100 (Europe/Berlin)" in err
 
 
 def test_a_check_compares_the_time_zones(tmp_path: Path) -> None:
@@ -169,15 +192,15 @@ def test_one_config_file_for_the_logger_and_the_site(
 
 def test_a_check_warns_of_rules_that_the_logger_does_not_read(tmp_path: Path) -> None:
     config = write(tmp_path / "fasthits.toml", b"exclude-bots = true\n")
-    for settings, found in (
+    for changed, found in (
         ({"RULES": {"exclude_bots": True}}, ["fasthits.W001"]),
         ({"RULES": {"exclude_bots": True}, "CONFIG": str(config)}, []),
         ({"RULES": {"exclude_bots": False}, "CONFIG": str(config)}, ["fasthits.W001"]),
         ({"CONFIG": str(config)}, []),
         ({"RULES": {}}, []),
     ):
-        with override_settings(FASTHITS=settings):
-            assert [code for code, _ in warnings()] == found, settings
+        with override_settings(FASTHITS=changed):
+            assert [code for code, _ in warnings()] == found, changed
 
 
 # Addresses
