@@ -7,6 +7,7 @@
 
 import gc
 import os
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -24,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
         if list(arguments) == ["--version"]:
             print_version()
             return
-        _warn_of_mistyped_variables()
+        _warn_of_environment()
         if command := read_plainly(arguments):
             gc.freeze()
             gc.enable()
@@ -40,7 +41,7 @@ def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
 
     Raises FasthitsError, and for wrong usage a UsageError.
     """
-    _warn_of_mistyped_variables()
+    _warn_of_environment()
     if command := read_plainly(arguments):
         result = command()
     else:
@@ -51,11 +52,24 @@ def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
 
 
 @cache
-def _warn_of_mistyped_variables() -> None:
-    """Say that a variable such as FASTHITS_MEMCACHE is not read. Kubernetes makes variables of other names."""
+def _warn_of_environment() -> None:
+    """Say that a variable such as FASTHITS_MEMCACHE is not read, and that TZ is no time zone."""
     for name in os.environ:
-        if name.startswith("FASTHITS_") and name not in VARIABLES:
+        if name.startswith("FASTHITS_") and name not in VARIABLES:  # Kubernetes makes variables of other names
             from difflib import get_close_matches
 
             if near := get_close_matches(name.removeprefix("FASTHITS_"), _NAMES, 1, 0.8):
                 say(f"warning: no command reads the variable {name} (did you mean FASTHITS_{near[0]}?)")
+    if (zone := os.environ.get("TZ")) and not (time.timezone or time.daylight or _is_utc(zone)):
+        hint = "such as Europe/Berlin; in a container, install the package tzdata"
+        say(f"warning: TZ is no time zone of this machine, so its days are those of UTC: {zone!a} ({hint})")
+
+
+def _is_utc(zone: str) -> bool:
+    """Tell whether a TZ that has the times of UTC means that: the C library takes an unknown time zone for UTC."""
+    import re
+
+    name = zone.removeprefix(":")
+    rule = r"(Etc/)?(UTC|UCT|GMT|Zulu|Universal|Greenwich)|(<[^>]+>|[A-Za-z]{3,})[-+]?0+(:0+)*"
+    zones = os.environ.get("TZDIR", "/usr/share/zoneinfo")
+    return not name or os.path.isfile(os.path.join(zones, name)) or re.fullmatch(rule, name) is not None

@@ -262,3 +262,21 @@ def test_a_mistyped_variable_is_a_warning(command: str) -> None:
     warned = [line for line in done.stderr.decode().splitlines() if "warning" in line]
     said = "fasthits: warning: no command reads the variable FASTHITS_MEMCACHE (did you mean FASTHITS_MEMCACHED?)"
     assert warned == [said]
+
+
+@pytest.mark.parametrize("command", ["formats", "log"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Belin", ":Europe/Belin", "CEST", "+0100", "America/New York", "/no/such/zone"]
+)
+def test_a_TZ_that_is_no_time_zone_is_a_warning(command: str, zone: str) -> None:
+    """The C library takes it for UTC, so hits around midnight would be of another day in silence."""
+    said = f"fasthits: warning: TZ is no time zone of this machine, so its days are those of UTC: '{zone}' ("
+    assert said in fasthits(command, TZ=zone).stderr.decode()
+
+
+@pytest.mark.parametrize("zone", ["", "UTC", ":Etc/UTC", "UTC0", "<+00>-0", "GMT0BST", ":/etc/localtime"])
+def test_a_TZ_that_is_a_time_zone_is_no_warning(zone: str) -> None:
+    """Also where no time zones are installed."""
+    for zones in {}, {"TZDIR": "/none"}:
+        assert fasthits("formats", TZ=zone, **zones).stderr == b""
+    assert fasthits("formats", TZ="Africa/Abidjan").stderr == b""
