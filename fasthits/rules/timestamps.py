@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from fasthits._parse import parse_line
 from fasthits.formats.format import Format
+from fasthits.formats.json_ltsv_w3c import NAMES_COLUMNS
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
@@ -15,6 +16,7 @@ _APACHE = re.compile(
     rb" ?(?:(?P<utc>Z|UTC|GMT)|[A-Z]{1,5}|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d))?"
 )
 _ISO = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
+_W3C = re.compile(rb'(?:^|[ \t"])(\d{4}-\d\d-\d\d)"?[ \t]"?(\d\d:\d\d:\d\d)')
 _PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
 """How many of these units are in a second."""
 
@@ -37,12 +39,26 @@ def written_times(lines: Iterable[bytes], log_format: Format, compiled: Compiled
     time_format = field.time_format if field else None if log_format.parts else ""
     if time_format is None:
         return
+    if time_format == "w3c":
+        yield from _w3c_times(lines)
+        return
     rules = compiled.field_rules(log_format)
     for line in lines:
         parsed = parse_line(line, rules)
         if parsed:
             with suppress(ValueError, OverflowError, OSError):  # an invalid date
                 yield _read_time(parsed.time, time_format)
+
+
+def _w3c_times(lines: Iterable[bytes]) -> Iterator[datetime]:
+    """Yield the first time in each line of W3C's format: the line that names the columns may be far before *lines*."""
+    zone: tzinfo | None = UTC
+    for line in lines:
+        if line.startswith(NAMES_COLUMNS):
+            zone = None if b"date-local" in line else UTC
+        elif (found := _W3C.search(line)) and not line.startswith(b"#"):
+            with suppress(ValueError):  # an invalid date
+                yield datetime.fromisoformat(f"{found[1].decode()}T{found[2].decode()}").replace(tzinfo=zone)
 
 
 def _read_time(text: bytes, time_format: str) -> datetime:
@@ -57,9 +73,6 @@ def _read_time(text: bytes, time_format: str) -> datetime:
     decoded = text.decode("ascii")
     if time_format.startswith("epoch"):
         return datetime.fromtimestamp(float(decoded) / _PARTS[time_format]).astimezone()
-    if time_format == "w3c":
-        stamp = datetime.fromisoformat(decoded)
-        return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     if "%" in time_format:
         return datetime.strptime(decoded, time_format.replace("%e", "%d").replace("%L", "%f"))  # it accepts these
     return datetime.fromisoformat(decoded)

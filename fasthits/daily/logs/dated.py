@@ -32,7 +32,8 @@ LONGEST_PERIOD = 366
 COMPARED_DAYS = (-7, -1, 1)
 """A server that has a file on one of these days around a day should have a file on that day, too."""
 
-_CLOCK = re.compile(r"[-_.T]?(\d\d)(?:[-_.:]?\d\d){0,2}")
+_CLOCK = re.compile(r"[-_.T]?(\d\d)(?:(?:[-_.:]?\d\d){0,2}|\.[0-9a-f]{8})")
+"""The time of day in a name; CloudFront has other digits after the hour."""
 _DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a file for the day of its rotation"
 
 
@@ -170,7 +171,7 @@ class DatedLog:
         for server, names in self._servers(day).items():
             found = _CLOCK.fullmatch(server[place])
             begun = [each.begin.hour for each in (self._look(files[name]) for name in names) if each.begin]
-            hours += [found is not None and int(found[1]) - hour in (0, 1) for hour in begun]
+            hours += [found is not None and (int(found[1]) - hour) % 24 in (0, 1) for hour in begun]
         return bool(hours) and all(hours)
 
     def _name_for(self, server: tuple[str, ...], day: date) -> str:

@@ -88,9 +88,14 @@ class RotatedLog:
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
         """Yield what is missing of *day*. *ends* has the ends of the files in `extents_of`."""
-        if not self._in_order or self._has_file_of(day, ends):
+        if not self._in_order:
             return
         first, last = self._in_order[0], self._in_order[-1]
+        not_over = Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
+        if self._has_file_of(day, ends):
+            if not is_over(day, last.begin, today, now):
+                yield not_over
+            return
         if first.first_day >= day and not self._is_all(day):
             yield Gap(f"its beginning is missing: {first.name} begins at {_text(first.begun)}", self._hint(day))
         elif not first.is_before(day) and (older := self._older(day)):
@@ -100,10 +105,10 @@ class RotatedLog:
         end = ends.get(last.log_file)
         if last.first_day > day or any(each.date() > day for each in self._ends(ends)):
             return
-        if self._live:
-            if not is_over(day, last.begin, today, now):
-                yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
-            elif early := put_too_early(self._files, day, last.begin):
+        if not is_over(day, last.begin, today, now):
+            yield not_over
+        elif self._live:
+            if early := put_too_early(self._files, day, last.begin):
                 yield early
             elif elsewhere := not_over_elsewhere(last, end, day, now):
                 yield elsewhere

@@ -1,7 +1,8 @@
 """Names of rotated files: ``access.log``, ``access.log.1`` and ``access.log.2.gz`` are files of one log.
 
 logrotate adds a number to the names of old files, or with ``dateext`` (RHEL, Fedora) the day of the rotation; with
-``extension .log`` it puts them before ``.log``. lumberjack, which Caddy uses, adds the time of the rotation.
+``extension .log`` it puts them before ``.log``. lumberjack, which Caddy uses, adds the time of the rotation. IIS names
+files ``u_ex261124.log``, and CloudFront ``E1ABC.2026-11-24-13.0f3a9c51.gz``.
 """
 
 import os
@@ -18,6 +19,9 @@ _DATE = r"\d{4}-?\d\d-?\d\d(?:[-_T.]?\d\d){0,3}(?:-\d{10}|\.\d{3})?|\d{8}-\d{10}
 _MARK = re.compile(rf"(?:(?P<base>.+?)(?:\.(?P<number>\d{{1,4}})|[-._](?:{_DATE}))|{_DATE})(?P<ending>\.log)?")
 _FOLDER_OF_DAY = re.compile(rf"(?<=/)(?:\d{{4}}/\d\d(?:/\d\d)?|{_DATE})(?=/)")
 _TIME_OF_ROTATION = re.compile(r"(?P<base>.+?)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?P<ending>\.log)")
+_OF_IIS = re.compile(r"(?P<base>(?:u_)?(?:ex|in|nc))(?P<short_date>\d{6}(?:\d\d)?)(?P<ending>(?:_x)?\.log)")
+_OF_CLOUDFRONT = re.compile(r"(?P<base>.+?)\.(?P<date>\d{4}-\d\d-\d\d-\d\d)\.[0-9a-f]{8}")
+_NAMES = (_OF_CLOUDFRONT, _OF_IIS, _TIME_OF_ROTATION, _MARK)
 
 
 class LogName(NamedTuple):
@@ -44,19 +48,23 @@ def read_name(name: str) -> LogName:
     datetime.date(2026, 11, 24)
     >>> read_name("/var/log/httpd/access_log-2026112405").stamp
     datetime.datetime(2026, 11, 24, 5, 0)
+    >>> read_name("W3SVC1/u_ex261124.log").day
+    datetime.date(2026, 11, 24)
     """
     folder, slash, file = name.rpartition("/")
     place = _FOLDER_OF_DAY.sub("*", folder + slash)
     file = file.removesuffix(suffix_of(file))
-    found = _TIME_OF_ROTATION.fullmatch(file) or _MARK.fullmatch(file)
+    found = next(filter(None, (each.fullmatch(file) for each in _NAMES)), None)
     if not found:
         return LogName(place + file, False, None)
-    number = found.groupdict().get("number")
-    base = found["base"] or ""
-    log = place + base.removesuffix(suffix_of(base)) + (found["ending"] or "")
+    parts = found.groupdict()
+    number = parts.get("number")
+    base = parts["base"] or ""
+    log = place + base.removesuffix(suffix_of(base)) + (parts.get("ending") or "")
     if number is not None:
         return LogName(log, True, int(number))
-    digits, stamp = re.sub(r"\D", "", file[len(base) :]), None
+    dated = f"20{parts['short_date']}" if "short_date" in parts else parts.get("date") or file[len(base) :]
+    digits, stamp = re.sub(r"\D", "", dated), None
     day, clock = digits[:8], digits[8:]
     if len(clock) <= len("235959"):  # more digits are seconds since 1970, or milliseconds
         with suppress(ValueError):  # digits may be an invalid date

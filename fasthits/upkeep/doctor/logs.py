@@ -103,7 +103,8 @@ def clock(setup: Setup, today: date) -> str:
     file = _newest(setup, today)
     compiled = CompiledRules(setup.rules)
     lines = sample(file, at_end=True)
-    stamp = next(timestamps(reversed(lines), detect_format(lines, compiled), compiled), None)
+    log_format = detect_format([*lines, *sample(file)], compiled)  # W3C's columns have their names at the beginning
+    stamp = next(timestamps(reversed(lines), log_format, compiled), None)
     if not stamp:
         raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
     here = stamp.astimezone()

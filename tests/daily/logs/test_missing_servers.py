@@ -47,6 +47,19 @@ def test_an_hour_in_which_nobody_came_is_no_missing_server(tmp_path: Path) -> No
     assert summary["missing_servers"] == {str(YESTERDAY): [f"web2/{YESTERDAY:%Y%m%d}*.log"]}
 
 
+def test_a_slow_request_at_midnight_and_the_names_of_cloudfront_are_no_missing_servers(tmp_path: Path) -> None:
+    for number in (-1, 0, 1):
+        for hour in (0, 5, 9):
+            begin = midnight(YESTERDAY + timedelta(number)) + timedelta(hours=hour)
+            lines = line("/slow", begin - timedelta(seconds=2)) + line("/a", begin)
+            write(tmp_path / f"{begin:%Y%m%d%H}.log", lines)
+            write(tmp_path / f"E1ABC.{begin:%Y-%m-%d-%H}.0f3a9{number + 1}{hour:02}", lines)
+    for pattern in "%Y%m%d*.log", "E1ABC.%Y-%m-%d-*", "E1ABC.*":
+        _, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert rows == {(str(YESTERDAY), "/slow"): 3, (str(YESTERDAY), "/a"): 3}, said
+        assert (summary["missing_servers"], summary["warnings"]) == ({}, [])
+
+
 def test_servers_with_numbers_are_no_hours(tmp_path: Path) -> None:
     for number, servers in ((-1, range(4)), (0, (0, 1, 2)), (1, range(4))):
         day = YESTERDAY + timedelta(number)

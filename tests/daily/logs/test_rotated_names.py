@@ -10,7 +10,7 @@ from fasthits.formats.format import Format
 from fasthits.formats.named import find_format
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
-from fasthits.rules.timestamps import detect_format, timestamps
+from fasthits.rules.timestamps import detect_format, timestamps, written_times
 from tests.support.commands import hit
 
 DAY = date(2026, 11, 24)
@@ -37,6 +37,11 @@ MIDNIGHT = datetime(2026, 11, 24)
         ("/c/0a/0a-json.log.2.gz", "/c/0a/0a-json.log", 2, None, None),
         ("/v/access.log-99999999", "/v/access.log", None, None, None),
         ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None, None),
+        ("W3SVC1/u_ex261124.log", "W3SVC1/u_ex.log", None, MIDNIGHT, DAY),
+        ("W3SVC1/u_ex261124_x.log", "W3SVC1/u_ex_x.log", None, MIDNIGHT, DAY),
+        ("W3SVC1/u_ex26112405.log.gz", "W3SVC1/u_ex.log", None, datetime(2026, 11, 24, 5), None),
+        ("cf/E1ABC.2026-11-24-05.0f3a9c51.gz", "cf/E1ABC", None, datetime(2026, 11, 24, 5), None),
+        ("cf/E1ABC.2026-11-24-05.74376720", "cf/E1ABC", None, datetime(2026, 11, 24, 5), None),
     ],
 )
 def test_a_rotated_file_belongs_to_its_log(
@@ -84,6 +89,21 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
     else:
         assert stamp == NOON
+
+
+def test_the_times_of_w3c_lines_are_read_wherever_their_columns_are_named() -> None:
+    """The last lines of a log do not have the line that names the columns."""
+    compiled = CompiledRules(Rules(format="w3c"))
+    w3c, midnight = find_format("w3c"), datetime(2026, 3, 12)
+    lines = [
+        b"#Date: 2026-03-01 09:00:00",
+        b"GET /a 2026-03-12 00:00:00.5 200",
+        b'"2026-03-12" "00:00:00" GET',
+        b"2026-02-30 1",
+    ]
+    assert list(timestamps(lines, w3c, compiled)) == [midnight.replace(tzinfo=UTC)] * 2
+    local = [b"#Fields: date-local time-local cs-method cs-uri-stem", *lines]
+    assert list(written_times(local, w3c, compiled)) == [midnight] * 2
 
 
 @pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -366,6 +367,47 @@ def test_a_day_that_has_not_ended_in_the_zone_of_the_log_is_not_whole(tmp_path: 
         assert (code, rows) == (1, {})
         assert "the day is not over in the time zone of " in said
         assert "-2359 (run it again later; --partial counts what is there)" in said
+
+
+def w3c(stamps: Iterable[datetime]) -> bytes:
+    """Return a log in W3C's format, with a hit of /a at each time."""
+    lines = (f"{at:%Y-%m-%d %H:%M:%S} GET /a 200 Mozilla/5.0\n" for at in stamps)
+    return (
+        "#Version: 1.0\n#Fields: date time cs-method cs-uri-stem sc-status cs(User-Agent)\n" + "".join(lines)
+    ).encode()
+
+
+def test_a_part_of_a_day_in_w3cs_format_is_not_whole(tmp_path: Path) -> None:
+    early = midnight(YESTERDAY) + EARLY
+    of_day = every(7, early, early + timedelta(1))
+    write(tmp_path / "access.log.1", w3c(of_day))
+    write(tmp_path / "access.log", w3c(every(7, early + timedelta(1), early + timedelta(1, 600))))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (1, {})
+    assert f"{YESTERDAY}: its beginning is missing: access.log.1 begins at {YESTERDAY} 06:25:00 (" in said
+    write(tmp_path / "access.log.2", w3c(every(7, early - timedelta(1), early)))
+    whole = sum(at.date() == YESTERDAY for at in every(7, early - timedelta(1), early) + of_day)
+    assert rolled(tmp_path, "yesterday", "--logs", "access.log*")[:2] == (0, {(str(YESTERDAY), "/a"): whole})
+
+
+def test_the_files_of_iis_are_one_log_and_w3cs_days_are_those_of_utc(tmp_path: Path) -> None:
+    for number in range(9):
+        day = TODAY - timedelta(number)
+        write(tmp_path / f"u_ex{day:%y%m%d}.log", w3c(every(7, midnight(day), midnight(day) + timedelta(hours=23))))
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "u_ex*.log")
+    assert (code, rows, summary["warnings"]) == (0, {(str(YESTERDAY), "/a"): 198}, []), said
+
+
+def test_a_day_that_has_not_ended_in_the_zone_of_dated_files_is_not_whole(tmp_path: Path) -> None:
+    """The files of IIS are W3C's, with times of UTC."""
+    write(tmp_path / f"u_ex{TODAY:%y%m%d}.log", w3c([midnight(TODAY)]))
+    write(tmp_path / f"hour-{TODAY:%Y%m%d}00.log", line("/a", midnight(TODAY)))
+    write(tmp_path / f"hour-{YESTERDAY:%Y%m%d}00.log", line("/a", midnight(YESTERDAY)))
+    write(tmp_path / f"day-{TODAY}.log", line("/a", midnight(TODAY)))
+    for pattern in "u_ex*.log", "u_ex%y%m%d.log", "hour-*.log", "day-*.log", "day-%F.log":
+        done = fasthits("rollup", str(TODAY), "--logs", pattern, "--to", "-", cwd=tmp_path, TZ="EAST-23:59")
+        assert (done.returncode, done.stdout) == (1, b"date,path,views\n")
+        assert b": the day is not over in the time zone of " in done.stderr
 
 
 def test_standard_input_is_taken_for_a_whole_day(tmp_path: Path) -> None:

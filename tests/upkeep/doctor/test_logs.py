@@ -3,7 +3,7 @@
 import gzip
 import os
 import time
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -178,3 +178,14 @@ def test_a_log_of_another_zone_or_of_the_future_is_reported(
     failed = failing(folder, shared.spec)["clock and time zone"]
     assert told in failed
     assert "timedatectl" in failed
+
+
+def test_the_time_zone_of_a_w3c_log_is_that_of_its_lines(folder: Path, shared: Memcached) -> None:
+    """The last lines do not name the columns."""
+    now = datetime.now(UTC)
+    lines = f"{now:%Y-%m-%d %H:%M:%S} GET /{'a' * 200} 200\n" * 2000
+    write(folder / "w3c.log", b"#Fields: date time cs-method cs-uri-stem sc-status\n" + lines.encode())
+    options = (shared.spec, "--logs", str(folder / "w3c.log"))
+    failed = failing(folder, *options, TZ="HERE-5")["clock and time zone"]
+    assert "different time zones: +0000 in the log, +0500 here" in failed
+    assert "clock and time zone" not in failing(folder, *options, TZ="UTC")
