@@ -3,16 +3,18 @@
 cronolog names a file for the time when it logs a line: when the request has ended. So a file has the lines of its day,
 the last lines of the day before, and lines of the first moments of the next day. Other programs name files otherwise:
 logrotate's ``dateext`` for the day of the rotation, so that most lines belong to the day before; rotatelogs by UTC. The
-lines show which it is.
+lines show which it is, and that the file of the day before was written to for longer.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import (
+    FIRST_MOMENTS,
+    WESTERNMOST_SECONDS,
     Ends,
     Extent,
     Gap,
@@ -20,6 +22,7 @@ from fasthits.daily.logs.extents import (
     is_over,
     look,
     look_at_all,
+    midnight,
     not_over_elsewhere,
     put_too_early,
     runs_on,
@@ -49,18 +52,23 @@ class DatedLog:
         self._periods: dict[str, tuple[date, date]] = {}
 
     def extents_of(self, day: date) -> list[Extent]:
-        """Return the files of *day* and, if there are any, the files of the next day."""
+        """Return the files of *day* and, if there are any, the files of the next day; and those of the day before that
+        were written to on *day*."""
         own = self._files(day)
         following = self._files(day + ONE_DAY) if own and day < date.max else []
-        found = list(dict.fromkeys([*own, *following]))
-        new = [each for each in found if each not in self._extents]
-        self._extents |= zip(new, self._look_at(new, self._compiled), strict=True)
-        return [self._extents[each] for each in found]
+        files = [*own, *following]
+        self._look_at_new(files)
+        files += self._preceding(day)
+        self._look_at_new(files)
+        return [self._extents[each] for each in dict.fromkeys(files)]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
         """Yield what is missing of *day*. *ends* has the ends of the files in `extents_of`."""
         first, last = self._period(day)
         following = self._servers(last + ONE_DAY) if last < date.max else {}
+        written_on = {each.name for each in self._preceding(first)}
+        before = self._servers(first - ONE_DAY) if written_on else {}
+        preceding = [server for server, names in before.items() if written_on & set(names)]
         server_of = {name: server for server, names in self._servers(day).items() for name in names}
         if not self._files(day):
             yield Gap(f"no log file: {file_name(self.pattern, day)}")
@@ -70,7 +78,7 @@ class DatedLog:
                 if server_of.get(own.name) not in following:
                     text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is missing"
                     yield Gap(text, self._hint())
-            elif end and runs_on(end, last):
+            elif end and runs_on(end, last) and server_of.get(own.name) not in preceding:
                 text = f"{own.name} goes on until {end:%Y-%m-%d %H:%M:%S}, so the day may begin in the file before it"
                 yield Gap(text, self._hint())
             elif not is_over(day, end, today, now):
@@ -116,6 +124,20 @@ class DatedLog:
         if name not in self._found:
             self._found[name] = logfiles.find(name)
         return self._found[name]
+
+    def _preceding(self, day: date) -> list[LogFile]:
+        """Return the files of the day before *day* that were written to after its first moments: rotatelogs names files
+        by UTC, so those of a site in Berlin go on until one or two o'clock. Files in a store do not show that."""
+        stamp = next((each.begin for each in map(self._look, self._files(day)) if each.begin and each.has_zone), None)
+        if stamp is None or day == date.min:
+            return []
+        begun = midnight(day, stamp).timestamp() + FIRST_MOMENTS.total_seconds()
+        files = [each for each in self._files(day - ONE_DAY) if not each.entry]
+        return [each for each in files if begun < each.modified < begun + WESTERNMOST_SECONDS]
+
+    def _look_at_new(self, files: Sequence[LogFile]) -> None:
+        new = [each for each in dict.fromkeys(files) if each not in self._extents]
+        self._extents |= zip(new, self._look_at(new, self._compiled), strict=True)
 
     def _by_folder(self, day: date) -> Iterator[tuple[list[LogFile], datetime | None]]:
         """Yield the files of *day* and the next day, by what ``*`` stands for in the names of their folders, each with

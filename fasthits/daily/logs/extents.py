@@ -88,7 +88,7 @@ class Extent(Record):
         """Tell whether it was changed last before *day* was over, as far as that is known."""
         if self.begin is None or not self.trusted or not self.has_zone:
             return False
-        return self.log_file.modified < _midnight(day, self.begin).timestamp() + 24 * 3600 + SLACK_SECONDS
+        return self.log_file.modified < midnight(day, self.begin).timestamp() + 24 * 3600 + SLACK_SECONDS
 
     @property
     def first_day(self) -> date:
@@ -97,7 +97,7 @@ class Extent(Record):
 
     def is_before(self, day: date) -> bool:
         """Tell whether most of its first lines are from before *day*: more than slow requests explain."""
-        return self.middle is not None and _midnight(day, self.middle) - self.middle > SLOW_REQUESTS
+        return self.middle is not None and midnight(day, self.middle) - self.middle > SLOW_REQUESTS
 
     def start(self) -> float:
         """Return when it begins, in seconds since 1970; 0 if that is unknown."""
@@ -106,7 +106,7 @@ class Extent(Record):
 
 def runs_on(end: datetime, day: date) -> bool:
     """Tell whether a file that ends at *end* has more of the next day than cronolog writes into *day*'s file."""
-    return end.date() > day and end - _midnight(day, end) > timedelta(days=1) + FIRST_MOMENTS
+    return end.date() > day and end - midnight(day, end) > timedelta(days=1) + FIRST_MOMENTS
 
 
 def not_over_elsewhere(file: Extent, end: datetime | None, day: date, now: datetime) -> Gap | None:
@@ -136,7 +136,7 @@ def put_too_early(files: Sequence[LogFile], day: date, stamp: datetime | None) -
     newest = max(files, key=lambda each: each.modified)
     if stamp is None or not all(each.entry and each.entry.is_whole for each in files):
         return None
-    if newest.modified + CLOCK_SECONDS >= _midnight(day, stamp).timestamp() + 24 * 3600:
+    if newest.modified + CLOCK_SECONDS >= midnight(day, stamp).timestamp() + 24 * 3600:
         return None
     put = datetime.fromtimestamp(newest.modified, stamp.tzinfo)
     text = (
@@ -145,14 +145,15 @@ def put_too_early(files: Sequence[LogFile], day: date, stamp: datetime | None) -
     return Gap(text, "put it there again, and run this again")
 
 
-def _midnight(day: date, stamp: datetime) -> datetime:
+def midnight(day: date, stamp: datetime) -> datetime:
+    """Return when *day* begins at the offset of *stamp*."""
     return datetime.combine(day, time(), stamp.tzinfo)
 
 
 def earliest_start(day: date, stamp: datetime | None = None) -> float:
     """Return when *day* began, at the earliest, in seconds since 1970: in the zone of *stamp*, or in any zone."""
     if stamp:
-        return _midnight(day, stamp).timestamp() - SLACK_SECONDS
+        return midnight(day, stamp).timestamp() - SLACK_SECONDS
     return (day - date(1970, 1, 1)).total_seconds() - WESTERNMOST_SECONDS - SLACK_SECONDS
 
 

@@ -154,13 +154,31 @@ def test_dateext_of_several_servers_is_judged_for_each(tmp_path: Path) -> None:
     assert f"its end is missing: web2/log/access.log-{before:%Y%m%d}.gz has mostly lines of the day before" in said
 
 
-def test_files_named_for_the_day_before_their_rotation_lack_its_beginning(logs: Path, tmp_path: Path) -> None:
+def test_files_named_for_the_day_before_their_rotation_have_a_day_in_two_files(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, timedelta(minutes=5), "rotate 14", "compress", "dateext", "dateyesterday").write(STAMPS[-900:], RUN)
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log-%Y%m%d")
-    assert (code, rows) == (1, {})
-    assert f"/access.log-{YESTERDAY:%Y%m%d}.gz goes on until {TODAY} 00:0" in said
-    code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
-    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY})
+    for pattern in "access.log-%Y%m%d", "access.log*":
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/{pattern}")
+        assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY}), said
+    (logs / f"access.log-{YESTERDAY - timedelta(1):%Y%m%d}.gz").unlink()
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log-%Y%m%d")
+    assert (code, f"/access.log-{YESTERDAY:%Y%m%d}.gz goes on until {TODAY} 00:0" in said) == (1, True)
+
+
+def test_files_that_are_named_by_utc_have_the_whole_day(tmp_path: Path) -> None:
+    """rotatelogs does that: a day in Berlin begins in the file of the day before, also on a quiet site."""
+    times = [midnight(YESTERDAY) + timedelta(hours=hours) for hours in (-11, 0.5, 12, 23)]
+    for number, stamps in enumerate((times[:2], times[2:])):
+        name = tmp_path / f"{YESTERDAY + timedelta(number - 1)}.log"
+        write(name, *(line("/a", at).replace(b"+0000", b"+0100") for at in stamps))
+        os.utime(name, ((stamps[-1] - timedelta(hours=1)).timestamp(),) * 2)
+    for _ in range(2):
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "%F.log")
+        assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 3}), said
+        with name.open("ab") as log:  # a visitor of the next day shows how the files are named
+            log.write(line("/a", midnight(TODAY) + timedelta(minutes=5)).replace(b"+0000", b"+0100"))
+    (tmp_path / f"{YESTERDAY - timedelta(1)}.log").unlink()
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "%F.log")
+    assert (code, f"{YESTERDAY}.log goes on until {TODAY} 00:05:00" in said) == (1, True)
 
 
 def test_a_quiet_site_and_an_empty_live_file_are_whole_days(logs: Path, tmp_path: Path) -> None:
@@ -481,9 +499,10 @@ def test_a_day_that_is_not_over_where_times_have_no_zone_is_a_part(tmp_path: Pat
     done = fasthits("rollup", "--logs", "haproxy.log*", "--to", "hits.csv", TZ=f"HERE-{ahead}", cwd=tmp_path)
     assert done.returncode == (hours > 0), done.stderr
     if hours:
-        said = done.stderr.decode().splitlines()[0]
+        said, written = done.stderr.decode().splitlines()[0], stamps[-1] + timedelta(hours=hours)
         assert (
-            f"left unchanged: {yesterday}: its end may be missing: haproxy.log was written to at {here.date()}" in said
+            f"left unchanged: {yesterday}: its end may be missing: haproxy.log was written to at {written:%F %T}"
+            in said
         )
         assert (
             f"its last line has {stamps[-1]:%F %T} without a time zone (name the time zone of its server: TZ=" in said
