@@ -37,6 +37,10 @@ CAUSES: Mapping[str, Cause] = {
         "counts lines that lack what its rules look at",
         "log as combined, with the virtual host as vhost_combined, or leave the rule out",
     ),
+    "offset": Cause(
+        "counts lines whose times have another offset than its machine, so days begin at another midnight",
+        "set the same TZ for the web server and for fasthits",
+    ),
     "packed": Cause(
         "was told to follow a compressed file",
         "name the file that the server writes; fasthits rollup reads compressed files",

@@ -1,9 +1,11 @@
-"""Whether the lines of a log have the format that they are read with, and whether the rules leave any of them.
+"""Whether the lines of a log have the format that they are read with, whether the rules leave any of them, and whether
+their days are those of this machine.
 
 Without this, a logger with the wrong format or rules would count nothing and say nothing, as on a quiet site.
 """
 
 from collections import deque
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.guidance import BAD_SHARE, lacking, left_out, main_reason, requests_among, shown
 from fasthits.rules.guidance import ENOUGH_LINES as ENOUGH_REQUESTS
 from fasthits.rules.intake import Intake
+from fasthits.rules.timestamps import written_times
 from fasthits.rules.unreadable import why_unreadable
 
 LOOK_SECONDS = 30.0
@@ -26,6 +29,9 @@ FEWEST_LINES = 3
 MOST_LEFT_OUT = 1_000
 """If one rule has left out as many lines and none was a hit, the rule is probably wrong."""
 SAMPLED_LINES = 100
+TIMED_LINES = 10
+RECENT = timedelta(hours=1)
+"""Lines that are older tell nothing: a follower reads what was written before a change of the time zone, too."""
 EXAMPLE_CHARACTERS = 100
 EXPLAIN = "fasthits explain LOGFILE says what to type"
 
@@ -61,6 +67,7 @@ class Misfits:
         self._before = deque([_Seen(0, 0, 0)], LOOKS)
         self._has_told = False
         self._has_fields = False
+        self._told_offset_on: date | None = None
         self.at = float("inf")
         """The time of the next look, on the monotonic clock; infinite while there are no new lines."""
 
@@ -73,14 +80,15 @@ class Misfits:
         self.at = min(self.at, now + LOOK_SECONDS)
 
     def look(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
-        """Return what is wrong if most recent lines are bad, if one rule has left out all lines so far, or if no line
-        has a field that the rules need.
+        """Return what is wrong if most recent lines are bad, if one rule has left out all lines so far, if no line
+        has a field that the rules need, or if the times have another offset than this machine's.
 
         *block* is the block that was read last.
         """
         self.at = float("inf")
         found = self._look_at_format(backlog.intake, block)
-        return found or self._look_at_rules(backlog, block) or self._look_at_fields(backlog.intake, block)
+        found = found or self._look_at_rules(backlog, block) or self._look_at_fields(backlog.intake, block)
+        return found or self._look_at_offset(backlog.intake, block)
 
     def _look_at_rules(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
         """Return which rule leaves out most lines, if no line is a hit: once, as a site may have nothing else."""
@@ -105,6 +113,22 @@ class Misfits:
         self._has_told = advice is not None
         self._has_fields = advice is None and len(requests) >= ENOUGH_REQUESTS
         return Misfit("format", str(advice)) if advice else None
+
+    def _look_at_offset(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
+        """Return how the times of the last lines differ from this machine's: once a day, while that lasts. Then today's
+        counters begin at another midnight than that of those who read them."""
+        today = date.today()
+        if self._told_offset_on == today or not intake.log_format:
+            return None
+        lines = _whole_lines(block).split(b"\n")[-TIMED_LINES - 1 :]
+        stamps = [stamp for stamp in written_times(lines, intake.log_format, self._compiled) if stamp.tzinfo]
+        recent = [stamp for stamp in stamps if abs(datetime.now(UTC) - stamp) < RECENT]
+        here = {stamp.astimezone().utcoffset() for stamp in recent}
+        if not recent or here & {stamp.utcoffset() for stamp in recent}:
+            return None
+        self._told_offset_on = today
+        what = f"the times of the log have the offset {recent[-1]:%z}, and this machine {recent[-1].astimezone():%z}"
+        return Misfit("offset", f"{what}: days begin at another midnight (set the same TZ for the server and fasthits)")
 
     def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
         hit_table = intake.hit_table

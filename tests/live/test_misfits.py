@@ -1,6 +1,7 @@
 """A logger with a format that its log does not have warns once a minute. With the right format it never warns."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -28,7 +29,9 @@ SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400
 @pytest.fixture
 def start(start_logger: StartLogger, memcached: Memcached) -> Callable[..., Logger]:
     """Start a `fasthits log` that checks its lines often."""
-    return lambda *args, tell="": start_logger("--memcached", memcached.spec, *args, patch=SOON + tell)
+    return lambda *args, tell="", **options: start_logger(
+        "--memcached", memcached.spec, *args, patch=SOON + tell, **options
+    )
 
 
 def said_after_looking_at(logger: Logger, lines: int) -> list[str]:
@@ -187,3 +190,21 @@ def test_a_rule_on_paths_that_leaves_a_hit_causes_no_warning(start: StartLogger,
     eventually(lambda: memcached.figures().get("hits") == 1, what="the logger has judged the paths")
     logger.write(access_line("/shop"))
     assert said_after_looking_at(logger, 1002) == []
+
+
+def test_times_with_another_offset_than_the_machines_are_reported_once(
+    start: StartLogger, memcached: Memcached
+) -> None:
+    logger = start(tell=TELL, env={"TZ": "JST-9"})
+    line = access_line("/a").replace(b"12/Mar/2026:10:00:00 +0100", b"%b")
+    now = datetime.now(UTC)
+    for number, stamp in enumerate((now - timedelta(hours=2), now.astimezone(timezone(timedelta(hours=9)))), 1):
+        logger.write(line % f"{stamp:%d/%b/%Y:%H:%M:%S %z}".encode())
+        assert said_after_looking_at(logger, number) == []
+    for number in (3, 4):
+        logger.write(line % f"{now:%d/%b/%Y:%H:%M:%S %z}".encode())
+        assert said_after_looking_at(logger, number) == [
+            "fasthits: the times of the log have the offset +0000, and this machine +0900: days begin at another "
+            "midnight (set the same TZ for the server and fasthits)"
+        ]
+    eventually(lambda: memcached.warnings() == {"offset": 1}, what="the warning is published")
