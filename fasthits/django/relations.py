@@ -4,7 +4,8 @@ It is more than a `GenericRelation`: it is a sequence for templates and for code
 a content type; and deleting an object asks nobody for the permission to delete its history.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -20,6 +21,10 @@ from django.utils.functional import cached_property
 
 from fasthits.django.expressions import has_history, history_model, object_id
 from fasthits.django.separate import ask_history
+
+KEYS_OF_QUERY = 500
+_GONE = "_fasthits_history_is_gone"
+"""The attribute of an object whose history was deleted with that of others."""
 
 
 class ObjectOfHistory(GenericForeignKey):
@@ -49,13 +54,43 @@ class HitsRelation(GenericRelation):
         """Return the content type of the model that has the history."""
         return _content_type(self.model)
 
-    def bulk_related_objects(self, objs: Any, using: str = "default") -> list[Any]:
-        """Return nothing: `_delete_history` deletes the rows.
+    def bulk_related_objects(self, objs: Any, using: str = "default") -> Any:
+        """Return what deletes the history of *objs* with them. In another database, `_delete_history` does that.
 
-        Django would ask the admin of `Hits` for the permission, list every day as a consequence, and look for the rows
-        in the database of the objects.
+        With a queryset of the rows, Django would ask the admin of `Hits` for the permission, list every day as a
+        consequence, and look for the rows in the database of the objects.
         """
-        return []
+        if _has_history_elsewhere(type(objs[0]), using):
+            return []
+        return _HistoryOf(objs, using)
+
+
+class _HistoryOf:
+    """The history of objects that Django deletes together. Their number may be large, so it goes in a few queries.
+
+    For Django's `Collector` it is like a queryset whose rows it may delete without reading them. Who reads it, as the
+    admin does before it asks for a confirmation, finds no row. If the site listens to signals of `Hits`, Django reads
+    it, too, and `_delete_history` does the work.
+    """
+
+    def __init__(self, objects: Any, database: str) -> None:
+        self.model = apps.get_model("fasthits", "Hits")
+        self._objects = list(objects)
+        self._database = database
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def _raw_delete(self, using: str) -> int:
+        for start in range(0, len(self._objects), KEYS_OF_QUERY):
+            batch = self._objects[start : start + KEYS_OF_QUERY]
+            _delete_rows(type(batch[0]), list(map(object_id, batch)), self._database)
+        for each in self._objects:
+            vars(each)[_GONE] = True
+        return 0
 
 
 def _content_type(model: type[models.Model]) -> ContentType:
@@ -65,23 +100,31 @@ def _content_type(model: type[models.Model]) -> ContentType:
 
 
 def _delete_history(sender: type[models.Model], instance: models.Model, using: str, **_: Any) -> None:
-    """Delete the history of an object that has been deleted: with it, or after it in another database."""
-    if history_model(sender) is not sender._meta.concrete_model:
+    """Delete the history of an object that has been deleted, unless `_HistoryOf` has: with it, or after it in another
+    database."""
+    if vars(instance).pop(_GONE, False) or history_model(sender) is not sender._meta.concrete_model:
         return  # the parent has the history
-    tables = [apps.get_model("fasthits", name) for name in ("Hits", "MostRead")]
-    database = router.db_for_write(tables[0])
-    key = object_id(instance)
-
-    def delete() -> None:
-        if has_history(database):
-            hits, most_read = (table.objects.using(database).of_model(sender).filter(object_id=key) for table in tables)
-            hits.delete()
-            most_read.update(views=0)  # keeps the number of rows: see `size`
-
+    database = router.db_for_write(apps.get_model("fasthits", "Hits"))
+    delete = partial(_delete_rows, sender, [object_id(instance)], database)
     if database == using:
         delete()
     else:
         transaction.on_commit(delete, using=using, robust=True)
+
+
+def _has_history_elsewhere(model: type[models.Model], database: str) -> bool:
+    """Tell whether a parent has the history of *model*, or another database."""
+    hits = apps.get_model("fasthits", "Hits")
+    return history_model(model) is not model._meta.concrete_model or router.db_for_write(hits) != database
+
+
+def _delete_rows(model: type[models.Model], keys: Sequence[str | None], database: str) -> None:
+    """Delete the history of the objects with these keys."""
+    if has_history(database):
+        tables = (apps.get_model("fasthits", name) for name in ("Hits", "MostRead"))
+        hits, most_read = (table.objects.using(database).of_model(model).filter(object_id__in=keys) for table in tables)
+        hits.delete()
+        most_read.update(views=0)  # keeps the number of rows: see `size`
 
 
 class _ObjectDescriptor:

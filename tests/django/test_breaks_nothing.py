@@ -19,6 +19,7 @@ from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, OperationalError, connection, connections, router, transaction
+from django.db.models.signals import post_delete
 from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
@@ -95,6 +96,33 @@ def test_history_is_deleted_with_its_object(how: str) -> None:
     else:
         gone.delete()
     assert {str(hits.content_object) for hits in Hits.objects.all()} == {str(kept), "x"}
+
+
+def test_many_objects_are_deleted_with_a_few_queries() -> None:
+    for number in range(30):
+        read(PressRelease.objects.create(title="x", slug=f"x{number}"))
+    kept = read(PressRelease.objects.create(title="y", slug="y"))
+    with CaptureQueriesContext(connection) as made:
+        number, _ = PressRelease.objects.exclude(pk=kept.pk).delete()
+    assert number == 30
+    assert len(made) < 10
+    assert [hits.content_object for hits in Hits.objects.all()] == [kept]
+
+
+def test_history_is_deleted_with_objects_if_the_site_listens_to_its_deletion() -> None:
+    gone = [read(PressRelease.objects.create(title=name, slug=name)) for name in "ab"]
+    heard = []
+
+    def hear(instance: Hits, **_: object) -> None:
+        heard.append(instance.views)
+
+    post_delete.connect(hear, sender=Hits)
+    try:
+        PressRelease.objects.filter(pk__in=[each.pk for each in gone]).delete()
+    finally:
+        post_delete.disconnect(hear, sender=Hits)
+    assert len(heard) == 2
+    assert not Hits.objects.exists()
 
 
 def test_a_deletion_that_is_rolled_back_leaves_the_history() -> None:
