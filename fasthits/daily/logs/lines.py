@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import chain, islice, repeat, takewhile
+from io import FileIO
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from fasthits import _parse
 from fasthits._parse import LINE_BYTES, ParsedLine
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.compression import DamagedError, unpack_blocks
+from fasthits.daily.logs.compression import DamagedError, suffix_of, unpack_blocks
 from fasthits.daily.logs.detection import format_among, format_of, whole_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
@@ -71,9 +72,9 @@ def parse_lines(
             raise UsageError("not a name of log files", repr(name)) from error
         if not files:
             raise LogFileError("no such log file", name, "write * for a date" if "%" in name else "")
-        return chain.from_iterable(_parse_log(open_log(log_file, compiled), compiled) for log_file in files)
+        return _parse_logs((open_log(log_file, compiled) for log_file in files), compiled)
     known, views = open_stream(source, compiled)
-    return _parse_log(_in_formats(map(bytes, views), known, compiled), compiled)
+    return _parse_logs([_in_formats(map(bytes, views), known, compiled)], compiled)
 
 
 def open_log(log_file: LogFile, compiled: CompiledRules) -> Iterator[tuple[Format, bytes]]:
@@ -112,7 +113,7 @@ def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None,
     the blocks raises LogFileError for compressed bytes that are damaged, and UsageError for lines without newlines.
     """
     try:
-        view = memoryview(cast("Buffer", source)).cast("B")
+        view = _view_of(source).cast("B")
     except TypeError:
         return None, _unpacked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source), compiled), source)
     blocks = partial(map, lambda at: view[at : at + BLOCK_BYTES], range(0, len(view), BLOCK_BYTES))
@@ -123,23 +124,53 @@ def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None,
 
 
 def _unpacked(blocks: Iterator[memoryview], source: object) -> Iterator[memoryview]:
-    name = getattr(source, "name", None)
-    name = name if isinstance(name, str) else "<stream>"
+    name = _name_of(source)
+    if not _is_file(source):  # that of gzip.open has the name of the compressed file, and may well be empty
+        name = name.removesuffix(suffix_of(name))
     try:
         yield from unpack_blocks(blocks, name)
     except DamagedError as error:
         raise DamagedLogError("compressed log is damaged or cut short", name, str(error)) from error
 
 
+def _name_of(source: object) -> str:
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "<stream>"
+
+
+def _is_file(source: object) -> bool:
+    return isinstance(getattr(source, "raw", source), FileIO)
+
+
 def _read_blocks(source: "BinaryFile | Iterable[Buffer]", compiled: CompiledRules) -> Iterator[memoryview]:
-    # One read of a pipe gives what is there; a whole block would have to be waited for.
-    read = getattr(source, "read1", None) or getattr(source, "read", None)
-    if read:
-        return takewhile(len, (_bytes_of(read(BLOCK_BYTES)) for _ in repeat(None)))
+    if hasattr(source, "read"):
+        return _blocks_of_file(cast("BinaryFile", source))
     if isinstance(source, Iterable):
         return _checked_blocks(map(_bytes_of, source), compiled)
     hint = "a log is a name of files, bytes, a binary file, or an iterable of bytes"
     raise TypeError(f"not a log: {type(source).__name__} ({hint})")
+
+
+def _blocks_of_file(source: BinaryFile) -> Iterator[memoryview]:
+    """Yield all that *source* reads. Raises UsageError if it does not wait for its bytes, DamagedLogError if it ended
+    too early: what is there would be taken for the whole log.
+    """
+    # One read of a pipe gives what is there; a whole block would have to be waited for.
+    read = getattr(source, "read1", source.read)
+    while (block := read(BLOCK_BYTES)) is not None and (view := _bytes_of(block)):
+        yield view
+    if block is None or _may_go_on(source):
+        hint = "let it wait: os.set_blocking(stream.fileno(), True)"
+        raise UsageError("stream does not wait for its bytes", _name_of(source), hint)
+    # http.client does not tell if the connection is lost before all bytes of a response have come.
+    if type(source).__module__ == "http.client" and (missing := getattr(source, "length", None)):
+        raise DamagedLogError("response is cut short", _name_of(source), f"{missing:,} bytes are missing; try again")
+
+
+def _may_go_on(source: BinaryFile) -> bool:
+    """Tell whether a file that has given no bytes may give more: `read1` of one that does not wait gives b"", too."""
+    raw = getattr(source, "raw", source)
+    return isinstance(raw, FileIO) and not os.get_blocking(raw.fileno()) and raw.read(1) != b""
 
 
 def _checked_blocks(blocks: Iterator[memoryview], compiled: CompiledRules) -> Iterator[memoryview]:
@@ -159,26 +190,29 @@ def _checked_blocks(blocks: Iterator[memoryview], compiled: CompiledRules) -> It
 
 def _bytes_of(block: object) -> memoryview:
     try:
-        return memoryview(cast("Buffer", block))
+        return _view_of(block)
     except TypeError as error:
         hint = "open a file with 'rb', and give names of files one by one: *names"
         raise TypeError(f"a stream of log lines gives bytes, not {type(block).__name__} ({hint})") from error
 
 
-def _parse_log(blocks: Iterator[tuple[Format, bytes]], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
-    return chain.from_iterable(_parse_blocks(blocks, compiled))
+def _view_of(source: object) -> memoryview:
+    view = memoryview(cast("Buffer", source))
+    if "O" in view.format:  # an array of numpy, whose bytes are the addresses of objects
+        raise TypeError("no bytes, but objects")
+    return view
 
 
-def _parse_blocks(
-    blocks: Iterator[tuple[Format, bytes]], compiled: CompiledRules
-) -> Iterator[Iterator[ParsedLine | None]]:
-    columns = b""
-    for log_format, lines in blocks:
-        rules = compiled.field_rules(log_format)
-        if log_format != W3C:
-            yield _parse.parse_lines(lines, rules)
-            continue
-        yield islice(_parse.parse_lines(columns + lines, rules), bool(columns), None)
-        at = (b"\n" + lines).rfind(b"\n" + NAMES_COLUMNS)
-        if at >= 0:
-            columns = lines[at:].partition(b"\n")[0] + b"\n"
+def _parse_logs(logs: Iterable[Iterator[tuple[Format, bytes]]], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
+    # Not itertools.chain: if two threads share the iterator, it frees the generator that one of them runs, and crashes.
+    for blocks in logs:
+        columns = b""
+        for log_format, lines in blocks:
+            rules = compiled.field_rules(log_format)
+            if log_format != W3C:
+                yield from _parse.parse_lines(lines, rules)
+                continue
+            yield from islice(_parse.parse_lines(columns + lines, rules), bool(columns), None)
+            at = (b"\n" + lines).rfind(b"\n" + NAMES_COLUMNS)
+            if at >= 0:
+                columns = lines[at:].partition(b"\n")[0] + b"\n"

@@ -1,12 +1,14 @@
 """The lines of logs one by one: from files, buffers and blocks, in the same format as when they are counted."""
 
+import ctypes
 import gzip
 import mmap
 import os
 import socket
 from array import array
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date
+from http.client import HTTPResponse
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from fasthits import count_hits, explain_line
 from fasthits.daily.logs import lines as library
 from fasthits.daily.logs.lines import parse_lines
-from fasthits.errors import LogFileError, UsageError
+from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.rules import Rules
 from tests.rules.test_compiled import DAY, SAMPLES, detect_format, mixed_logs
 from tests.support.commands import hit, write
@@ -161,6 +163,75 @@ def test_a_stream_gives_its_lines_as_they_come() -> None:
     lines = parse_lines(stream())
     assert next(lines).path == b"/0"
     assert taken == [0]
+
+
+def test_an_iterator_that_is_used_while_it_runs_goes_on() -> None:
+    """As by two threads at once: `itertools.chain` freed the generator that ran, and Python crashed."""
+
+    def stream() -> Iterable[bytes]:
+        yield hit("/a")
+        with pytest.raises(ValueError, match="already executing"):
+            next(lines)
+        yield hit("/b")
+
+    lines = parse_lines(stream())
+    assert [line.path for line in lines] == [b"/a", b"/b"]
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+@pytest.mark.parametrize("count", [parse_lines, count_hits])
+def test_a_stream_that_does_not_wait_is_an_error(count: Callable[[object], object], buffering: int) -> None:
+    """What is there was taken for the whole log."""
+    from_log, to_log = os.pipe()
+    os.set_blocking(from_log, False)
+    with open(from_log, "rb", buffering) as stream, open(to_log, "wb") as writer:
+        writer.write(LOG)
+        writer.flush()
+        with pytest.raises(UsageError, match=r"stream does not wait for its bytes: <stream> \(.*os\.set_blocking"):
+            list(count(stream))
+
+
+def test_a_stream_that_has_ended_need_not_wait(tmp_path: Path) -> None:
+    from_log, to_log = os.pipe()
+    os.write(to_log, LOG)
+    os.close(to_log)
+    os.set_blocking(from_log, False)
+    with open(from_log, "rb") as stream:
+        assert paths(stream) == [b"/a", None, b"/b"]
+    file = os.open(write(tmp_path / "access.log", LOG), os.O_RDONLY | os.O_NONBLOCK)
+    with open(file, "rb") as stream:
+        assert count_hits(stream).lines == 3
+
+
+@pytest.mark.parametrize("missing", [0, 10])
+def test_a_response_that_is_cut_short_is_an_error(missing: int) -> None:
+    """http.client ends it without an error, so what came was taken for the whole log."""
+    server, client = socket.socketpair()
+    with server, client, HTTPResponse(client) as response:
+        server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(LOG) + missing) + LOG)
+        server.shutdown(socket.SHUT_WR)
+        response.begin()
+        if not missing:
+            assert paths(response) == [b"/a", None, b"/b"]
+            return
+        with pytest.raises(DamagedLogError, match=r"response is cut short: <stream> \(10 bytes are missing; try again"):
+            count_hits(response)
+
+
+def test_the_empty_content_of_a_compressed_file_is_a_log_without_lines(tmp_path: Path) -> None:
+    """The name of gzip.open's file ends in .gz, but that of its content does not."""
+    file = write(tmp_path / "access.log.gz", gzip.compress(b""))
+    with gzip.open(file) as stream:
+        assert count_hits(stream).lines == 0
+    with open(write(tmp_path / "lost.log.gz", b""), "rb") as lost, pytest.raises(DamagedLogError, match="it is empty"):
+        count_hits(lost)
+
+
+def test_an_array_of_objects_is_no_bytes() -> None:
+    """As numpy's: its bytes are the addresses of the objects. An array of numpy is read as its objects."""
+    objects = (ctypes.py_object * 2)(hit("/a"), hit("/b"))
+    with pytest.raises(TypeError, match="gives bytes, not py_object_Array_2"):
+        count_hits([objects])
 
 
 @pytest.mark.parametrize("source", [None, 5, [5], ["text"], memoryview(LOG)[::2]])
