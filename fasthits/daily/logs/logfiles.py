@@ -6,7 +6,8 @@ import stat
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from select import POLLIN, poll
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from fasthits.daily.logs import compression, matching
 from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
@@ -208,6 +209,15 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
 
 class _LocalFile(io.FileIO):
     """An open file of this machine."""
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*, and return how many bytes: 0 only at the end. It waits, also where standard input does
+        not: that has nothing yet, then."""
+        while (size := cast("int | None", super().readinto(buffer))) is None:
+            waiting = poll()
+            waiting.register(self, POLLIN)
+            waiting.poll()
+        return size
 
     def read_at(self, buffer: memoryview, offset: int) -> int:
         """Read what begins at *offset* into *buffer*, and return how many bytes: 0 only at the end."""

@@ -152,6 +152,13 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
     assert done.stdout == b"date,path,views\n2026-03-12,/a,2\n2026-03-12,/b,1\n"
 
 
+def test_standard_input_that_does_not_wait_is_read_to_its_end() -> None:
+    """What was there was taken for the whole log."""
+    rollup = ("rollup", str(DAY), "--logs", "-", "--to", "-")
+    done = fasthits(*rollup, stdin=hit("/a") * 100_000, first="import os; os.set_blocking(0, False)")
+    assert done.stdout == b"date,path,views\n2026-03-12,/a,100000\n"
+
+
 def test_settings_come_from_the_environment_and_the_default_is_yesterday(tmp_path: Path) -> None:
     yesterday = date.today() - timedelta(1)
     write(tmp_path / f"{yesterday}.log", hit("/a", yesterday))
