@@ -18,7 +18,7 @@ from fasthits.live.keys import (
     check_prefix,
 )
 from fasthits.live.servers import Server, check_servers
-from fasthits.rules.keywords import day_of
+from fasthits.rules.keywords import day_of, number_of
 from fasthits.rules.paths import spellings
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def add_views(
     """
     from fasthits.live.memcached import CounterStore
 
-    servers, prefix, ttl = _servers_of(memcached), check_prefix(prefix), _check_ttl(ttl)
+    servers, prefix = _servers_of(memcached), check_prefix(prefix)
+    ttl = number_of("a time to live in seconds", ttl, most=MAX_TTL_SECONDS)
     views = Counter[tuple[date, bytes]]()
     for row in rows:
         try:
@@ -111,9 +112,7 @@ def add_views(
             raise UsageError(
                 "not a row", repr(row), "a row is a day, a path and its views, as HitCount.rows gives it"
             ) from error
-        if not isinstance(number, int) or number < 1:
-            raise UsageError("not a number of views", repr(number), "1 or more")
-        views[day_of(day), _path_of(path)] += number
+        views[day_of(day), _path_of(path)] += number_of("a number of views", number)
     summed = [(day, path, number) for (day, path), number in views.items()]
     with closing(CounterStore(servers, prefix, ttl)) as store:
         return store.add_views(summed)
@@ -134,9 +133,3 @@ def _servers_of(memcached: Servers) -> list[Server]:
     names: list[Any] = list(memcached) if are_several else [memcached]
     given = [name for name in names if isinstance(name, Server)]
     return given if given and len(given) == len(names) else check_servers(names)
-
-
-def _check_ttl(ttl: int) -> int:
-    if not isinstance(ttl, int) or not 0 < ttl <= MAX_TTL_SECONDS:
-        raise UsageError("not a time to live in seconds", repr(ttl), f"1 to {MAX_TTL_SECONDS:,}")
-    return int(ttl)  # of True, too

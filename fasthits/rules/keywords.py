@@ -1,8 +1,10 @@
 """The arguments of the public Python functions: rules named as the options are, with ``_`` for ``-``, and days."""
 
+import sys
 from collections.abc import Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
+from operator import index
 from typing import TypedDict
 
 from fasthits.errors import UsageError
@@ -61,7 +63,23 @@ def day_of(day: object) -> date:
     datetime.date(2026, 3, 12)
     """
     if isinstance(day, datetime):
-        return day.date()
-    if not isinstance(day, date):
+        day = day.date()
+    if not isinstance(day, date) or day != day:  # NaT of pandas is a datetime, but no day
         raise UsageError("not a date", repr(day), "for example datetime.date(2026, 3, 12)")
     return day
+
+
+def number_of(what: str, value: object, least: int = 1, most: int = sys.maxsize) -> int:
+    """Return a whole number, also one of numpy; raise UsageError, with *what* it should be, for anything else.
+
+    >>> number_of("a number of threads", True)
+    1
+    """
+    try:
+        number = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if not least <= number <= most:
+        hint = f"{least} or more" + (f", up to {most:,}" if number > most else "")
+        raise UsageError(f"not {what}", repr(value), hint)
+    return number

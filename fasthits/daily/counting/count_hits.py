@@ -22,7 +22,7 @@ from fasthits.daily.logs.logfiles import BLOCK_BYTES
 from fasthits.errors import DamagedLogError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
-from fasthits.rules.keywords import RuleOptions, rules_of
+from fasthits.rules.keywords import RuleOptions, number_of, rules_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ def count_hits(
     """
     if not sources:
         raise UsageError("nothing to count", "count_hits()", "name files, or give a stream or bytes")
-    if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise UsageError("not a number of threads", repr(threads), "1 or more")
+    threads = None if threads is None else number_of("a number of threads", threads)
     wanted, asked, max_bytes = rules_of(rules), days_of(days), _bytes_of(max_memory)
     if asked == []:
         raise UsageError("no days", repr(days), "leave it out to count all days")
@@ -186,7 +185,7 @@ def _bytes_of(max_memory: int | str | None) -> int | None:
         return parse_max_memory(max_memory)
     if max_memory is not None and not isinstance(max_memory, int | float):
         raise UsageError("not a number of bytes", repr(max_memory), "for example 512M")
-    if max_memory is not None and max_memory < LEAST_MEMORY:
+    if max_memory is not None and not max_memory >= LEAST_MEMORY:  # nan is neither less nor more
         raise UsageError("max_memory is too small", max_memory, f"{LEAST_MEMORY} or more")
     return max_memory
 

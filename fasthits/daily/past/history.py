@@ -1,7 +1,6 @@
 """The views of past days, read from the database that rollups write."""
 
 import os
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from fasthits.daily.past.keys import Key, key_in, path_in, path_of
 from fasthits.daily.past.opening import reading_days
 from fasthits.daily.urls import shown
 from fasthits.errors import UsageError
+from fasthits.rules.keywords import number_of
 
 Sort = Literal["views", "rise"]
 Named = TypeVar("Named", str, tuple[str, ...])
@@ -88,9 +88,7 @@ class History:
 
     def range_of(self, number: int) -> Range | None:
         """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
-        if not isinstance(number, int) or number < 1:
-            raise UsageError("not a number of days", repr(number), "1 or more")
-        days = self.days
+        number, days = number_of("a number of days", number), self.days
         if not days:
             return None
         return Range(max(days[0], date.fromordinal(max(1, days[-1].toordinal() - number + 1))), days[-1])
@@ -167,7 +165,7 @@ class History:
         if sort not in get_args(Sort):
             raise UsageError("no such order", repr(sort), f"choose one of {', '.join(get_args(Sort))}")
         days = checked_range(days)
-        _check_rows(limit, offset)
+        limit, offset = _rows_of(limit, offset)
         if before is not None:
             before = checked_range(before)
         elif sort == "rise":
@@ -200,8 +198,8 @@ class History:
 
         Paths that are not in a section of this depth are listed as paths.
         """
-        days = checked_range(days)
-        _check_rows(limit, offset)
+        days, depth = checked_range(days), number_of("a depth", depth)
+        limit, offset = _rows_of(limit, offset)
         with self._kept(host) as kept:
             views = kept.totals(days, host)
             left_out = kept.paths.static if pages else set()
@@ -240,7 +238,7 @@ class History:
     ) -> list[tuple[str, int]] | None:
         """Return the paths that bots read most, and how often. None if the file does not keep them apart."""
         days = checked_range(days)
-        _check_rows(limit, offset)
+        limit, offset = _rows_of(limit, offset)
         with self._kept(host) as kept:
             if not kept.has_bots:
                 return None
@@ -253,7 +251,7 @@ class History:
     ) -> list[tuple[str, int]] | None:
         """Return the paths that were most often requested but not found, and how often. None if that is not kept."""
         days = checked_range(days)
-        _check_rows(limit, offset)
+        limit, offset = _rows_of(limit, offset)
         with self._kept(host) as kept:
             return kept.not_found(days, host, prefix, limit, offset) if kept.has_table("not_found") else None
 
@@ -261,7 +259,7 @@ class History:
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, int]] | None:
         """Return where most readers came from, to all paths or to a key, and their views. None if that is not kept."""
-        _check_rows(limit, offset)
+        limit, offset = _rows_of(limit, offset)
         found = self._sources("referrers", "referrer", days, key, host)
         return None if found is None else [(name, views) for (name,), views in _most(found, limit, offset)]
 
@@ -269,7 +267,7 @@ class History:
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, str, int]] | None:
         """Return the search engines and search terms of most readers, and their views. None if that is not kept."""
-        _check_rows(limit, offset)
+        limit, offset = _rows_of(limit, offset)
         found = self._sources("searches", "engine, terms", days, key, host)
         return (
             None
@@ -321,10 +319,8 @@ class History:
             return kept.sources(table, texts, days, *Key.of(key_in(key), host, kept))
 
 
-def _check_rows(limit: int, offset: int) -> None:
-    for number in (limit, offset):
-        if not isinstance(number, int) or not 0 <= number <= sys.maxsize:
-            raise UsageError("not a number of rows", repr(number), "0 or more, up to sys.maxsize")
+def _rows_of(limit: int, offset: int) -> tuple[int, int]:
+    return number_of("a number of rows", limit, 0), number_of("a number of rows", offset, 0)
 
 
 def _keys_by_day(

@@ -13,6 +13,7 @@ from dataclasses import FrozenInstanceError
 from datetime import date, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,20 @@ RULES = st.fixed_dictionaries(
         "status": st.sampled_from([200, "2xx,304", [200, 404]]),
     },
 )
+
+
+class NotATime(datetime):
+    """As NaT of pandas: a datetime that is no day."""
+
+    def date(self) -> Any:
+        """Return itself."""
+        return self
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return "NaT"
 
 
 def figures(found: HitCount) -> tuple[object, ...]:
@@ -284,11 +299,14 @@ def test_more_paths_than_memory_can_hold_are_counted(tmp_path: Path, monkeypatch
         ((b"",), {"days": "12 March"}, "not a DATE"),
         ((b"",), {"days": [5]}, "not a date"),
         ((b"",), {"days": 5}, "not a date: 5"),
+        ((b"",), {"days": NotATime(2026, 3, 12)}, "not a date: NaT"),
         ((b"",), {"days": Range("2026-03-11", "2026-03-12")}, "not a date"),
         ((b"",), {"days": Range(DAY, BEFORE)}, "range ends before it begins: 2026-03-12 to 2026-03-11"),
         ((b"",), {"threads": -1}, "not a number of threads"),
         ((b"",), {"threads": "2"}, "not a number of threads: '2'"),
+        ((b"",), {"threads": 2.0}, r"not a number of threads: 2\.0"),
         ((b"",), {"max_memory": [1]}, "not a number of bytes"),
+        ((b"",), {"max_memory": float("nan")}, "max_memory is too small"),
         ((b"",), {"max_memory": 5}, "max_memory is too small"),
         ((b"",), {"status": "all"}, "invalid status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),

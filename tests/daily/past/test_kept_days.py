@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from fasthits import count_hits
 from fasthits.daily.days import Range
 from fasthits.daily.past.history import History
 from fasthits.errors import UsageError
@@ -86,6 +87,24 @@ def test_a_day_may_be_text_or_a_moment_and_mistakes_are_errors(tmp_path: Path) -
         history.range_of(0)
     with pytest.raises(UsageError, match="not a number of days: '7'"):
         history.range_of("7")
+    with pytest.raises(UsageError, match="not a depth: 0"):
+        history.sections(ALL, depth=0)
+
+
+class Two:
+    """A whole number as numpy has them: not an int."""
+
+    def __index__(self) -> int:
+        return 2
+
+
+def test_whole_numbers_need_not_be_ints(tmp_path: Path) -> None:
+    history = rolled_up(tmp_path, str(tmp_path / "hits.db"))
+    two: Any = Two()
+    assert history.range_of(two) == history.range_of(2)
+    assert history.most_read(ALL, limit=two, offset=two) == history.most_read(ALL, limit=2, offset=2)
+    assert history.sections(ALL, depth=two) == history.sections(ALL, depth=2)
+    assert count_hits(tmp_path / "a.log", threads=two).hits
 
 
 OF_RANGES: dict[str, Callable[[History, Range], object]] = {
