@@ -6,6 +6,7 @@ so that ``import fasthits`` costs nothing.
 
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs 3 ms
 if TYPE_CHECKING:
+    from fasthits import errors as errors
     from fasthits._parse import ParsedLine
     from fasthits.daily.counting.count_hits import HitCount, count_hits
     from fasthits.daily.days import Range
