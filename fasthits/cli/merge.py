@@ -52,7 +52,7 @@ def merge(
     with progress_bar() as progress:
         result = merge_partials(servers, target, progress, max_bytes, partial, replace)
     left = list(left_days(result))
-    for line in left:
+    for line in (*servers.doubles(), *left):
         say(line)
     if left or not quiet or result.missing or result.parts:
         _print_summary(result, len(files), to)

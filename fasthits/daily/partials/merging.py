@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fasthits._parse import HitTable
 from fasthits.daily.counting.max_memory import MAX_BYTES, bytes_of_tables
-from fasthits.daily.counting.runs import BOTS, MergedRows, Runs, Spool, Workshop, tables_of
+from fasthits.daily.counting.runs import BOTS, HITS, MergedRows, Runs, Spool, Workshop, tables_of
 from fasthits.daily.days import name_days
 from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_layout, referrers_layout, searches_layout
 from fasthits.daily.partials import is_partial
@@ -22,6 +22,10 @@ from fasthits.errors import TableError, UsageError
 
 if TYPE_CHECKING:
     from fasthits.daily.counting.threads import Progress
+
+
+LEAST_HITS, LEAST_BYTES = 1_000, 128
+"""Smaller partials may have the same rows by chance, such as those of servers that only a health check visits."""
 
 
 class Merged(NamedTuple):
@@ -77,6 +81,24 @@ class Servers:
             hint = f"use the options of {first.name} on all servers; they differ in {differing}"
             raise TableError("partials were counted with different options", found.name, hint)
 
+    def doubles(self) -> Iterator[str]:
+        """Yield a warning for each partial that has the rows of another server's: a container may have another name
+        each time it counts the same log."""
+        seen: dict[object, Partial] = {}
+        for found in self.partials:
+            (_, size), *more = found.places[HITS]
+            hits = sum(found.views[HITS].values())
+            if more or hits < LEAST_HITS or size < LEAST_BYTES:
+                continue
+            first = seen.setdefault((size, *sorted(found.views[HITS].items())), found)
+            servers = [each.about["server"] for each in (first, found)]
+            if servers[0] != servers[1] and _bytes_of(first, size) == _bytes_of(found, size):
+                hint = "leave one out, and give the server one name: rollup --server NAME"
+                yield (
+                    f"warning: {first.name} and {found.name} have the same rows, of {servers[0]} and {servers[1]}: if "
+                    f"that is one server, its hits count twice ({hint})"
+                )
+
     def layouts(self) -> list[Layout]:
         """Return the layouts of the tables that the partials have."""
         about = self.partials[0].about
@@ -121,6 +143,11 @@ class Servers:
                 views.update({day: found.views[name][day] for day in some & found.views[name].keys()})
             tables[name] = Runs([runs], views)
         return MergedRows(tables, workshop, figures)
+
+
+def _bytes_of(found: Partial, size: int) -> bytes:
+    """Return the packed rows of a partial's views."""
+    return found.read_at(found.places[HITS][0][0], size)
 
 
 def merge(

@@ -280,3 +280,19 @@ def test_the_summary_says_as_many_rows_as_for_other_targets(tmp_path: Path) -> N
         done = fasthits(*command, cwd=tmp_path)
         said |= {line.partition(" in ")[0] for line in done.stderr.decode().splitlines() if " rows for " in line}
     assert said == {f"  4 rows for {DAY}"}
+
+
+def test_one_log_that_was_counted_under_two_names_is_a_warning(tmp_path: Path) -> None:
+    lines = b"".join(hit(f"/{number % 40}{'x' * (number % 7)}") for number in range(1200))
+    logs = {"web1": lines, "web2": lines, "web3": lines.replace(b" /1x ", b" /1y ", 1), "web4": hit("/") * 1200}
+    logs["web5"] = logs["web4"]  # a health check, perhaps
+    for server, log in logs.items():
+        options = ("--logs", "-", "--to", f"{server}.hits", "--server", server, "--quiet")
+        assert fasthits("rollup", str(DAY), *options, stdin=log, cwd=tmp_path).returncode == 0
+    files = [f"{server}.hits" for server in logs]
+    done = fasthits("merge", *files, "--to", "hits.db", "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stderr.decode()) == (
+        0,
+        "fasthits: warning: web1.hits and web2.hits have the same rows, of web1 and web2: if that is one server, its "
+        "hits count twice (leave one out, and give the server one name: rollup --server NAME)\n",
+    )
