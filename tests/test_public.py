@@ -55,9 +55,9 @@ def test_each_rule_is_a_keyword() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["exclude_bot", "format", "exclude-bots", "as_part", "threads_"])
+@pytest.mark.parametrize("name", ["exclude_bot", "format", "exclude-bots", "as_part", "threads_", "day"])
 def test_the_error_about_an_unknown_rule_lists_the_rules(name: str) -> None:
     with pytest.raises(UsageError, match=f"no such argument: {name} ") as raised:
         fasthits.count_hits(b"", **{name: True})
-    if name == "exclude_bot":
-        assert raised.value.hint == "try exclude_bots"
+    hints = {"exclude_bot": "try exclude_bots", "threads_": "try threads", "day": "try days"}
+    assert raised.value.hint == hints.get(name, raised.value.hint)

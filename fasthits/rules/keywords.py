@@ -1,7 +1,7 @@
 """The arguments of the public Python functions: rules named as the options are, with ``_`` for ``-``, and days."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from difflib import get_close_matches
 from operator import index
@@ -39,8 +39,10 @@ class RuleOptions(TypedDict, total=False):
 _OPTIONS = {"log_format": "format"}
 
 
-def rules_of(keywords: Mapping[str, object]) -> Rules:
+def rules_of(keywords: Mapping[str, object], others: Sequence[str] = ()) -> Rules:
     """Return the rules that keyword arguments make. Raises UsageError for an unknown name or an invalid value.
+
+    *others* are the other arguments of the function, which an unknown name may mean.
 
     >>> rules_of({"exclude_bots": True, "status": "200,304"}).bots
     'exclude'
@@ -49,8 +51,9 @@ def rules_of(keywords: Mapping[str, object]) -> Rules:
     for name, value in keywords.items():
         option = _OPTIONS.get(name, name.replace("_", "-"))
         if name not in RuleOptions.__annotations__ or option not in OPTIONS:
-            close = get_close_matches(name, RuleOptions.__annotations__, 1, 0.5)
-            hint = f"try {close[0]}" if close else f"one of {', '.join(RuleOptions.__annotations__)}"
+            names = [*others, *RuleOptions.__annotations__]
+            close = get_close_matches(name, names, 1, 0.5)
+            hint = f"try {close[0]}" if close else f"one of {', '.join(names)}"
             raise UsageError("no such argument", name, hint)
         options[option] = value
     return make_rules(options)

@@ -59,7 +59,7 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
         raise TypeError(f"a line of a log is bytes, not {type(line).__name__} (open the log with 'rb')") from error
     if b"\n" in text:
         raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
-    compiled = CompiledRules(rules_of(rules))
+    compiled = CompiledRules(rules_of(rules, ["day"]))
     log_format = compiled.checked(compiled.detect(text, ended=True))
     explainer = _Explainer(compiled, log_format, None if day is None else day_of(day))
     return explainer.explain(1, text, *explainer(text))

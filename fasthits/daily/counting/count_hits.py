@@ -93,6 +93,8 @@ class HitCount:
 
 
 _MAPPINGS = ("filtered", "parts")
+_OTHERS = ("days", "threads", "max_memory", "executor", "scratch")
+"""The arguments of `count_hits` that are no rules."""
 
 
 def _pieces_of(rows: Rows) -> list[bytes]:
@@ -155,7 +157,7 @@ def count_hits(
     if not sources:
         raise UsageError("nothing to count", "count_hits()", "name files, or give a stream or bytes")
     threads = None if threads is None else number_of("a number of threads", threads)
-    wanted, asked, max_bytes = rules_of(rules), days_of(days), _bytes_of(max_memory)
+    wanted, asked, max_bytes = rules_of(rules, _OTHERS), days_of(days), _bytes_of(max_memory)
     if asked == []:
         raise UsageError("no days", repr(days), "leave it out to count all days")
     names = [os.fsdecode(source) for source in sources if isinstance(source, str | os.PathLike)]
