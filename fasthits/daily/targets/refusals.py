@@ -22,7 +22,9 @@ NAMED_DAYS = 10
 SHOWN_OF_LINE = 120
 """Characters that are shown of a malformed line among good lines; mostly the request is among them."""
 
-WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
+WHY_FEWER = (
+    "is a log missing? merge adds up several servers; if only the rules have changed, --replace replaces the day"
+)
 
 FEW_LINES = 20
 """On a quiet night, one rule may filter this many lines, and no hits come."""

@@ -63,14 +63,14 @@ OF_ANOTHER_FORMAT = b'[12/Mar/2026:10:00:00  +0100]  "GET /a HTTP/1.1" 200 5\n' 
         (
             "2026-03-12",
             hit("/new") * 2,
-            "fewer hits than are kept, left unchanged: 2026-03-12: 2 counted, 3 kept (is a log missing? if only "
-            "the rules have changed, --replace replaces the day)",
+            "fewer hits than are kept, left unchanged: 2026-03-12: 2 counted, 3 kept (is a log missing? merge "
+            "adds up several servers; if only the rules have changed, --replace replaces the day)",
         ),
         (
             "2026-03-12",
             hit("/new", method="HEAD") * 5,
-            "fewer hits than are kept, left unchanged: 2026-03-12: 0 counted, 3 kept (is a log missing? if only "
-            "the rules have changed, --replace replaces the day)",
+            "fewer hits than are kept, left unchanged: 2026-03-12: 0 counted, 3 kept (is a log missing? merge "
+            "adds up several servers; if only the rules have changed, --replace replaces the day)",
         ),
     ],
 )
