@@ -16,7 +16,7 @@ from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_lay
 from fasthits.daily.partials import is_partial
 from fasthits.daily.partials.files import AGAIN, Advance, Partial, of_days, read_partial
 from fasthits.daily.partials.target import check_about, difference, hits_of
-from fasthits.daily.targets.refusals import Change, fewer_left
+from fasthits.daily.targets.refusals import ONLY_RULES, Change, fewer_left
 from fasthits.daily.targets.target import Target
 from fasthits.errors import TableError, UsageError
 
@@ -201,9 +201,7 @@ def left_days(result: Merged) -> Iterator[str]:
         if day not in result.days and day not in fewer:
             hint = f"run fasthits rollup {day} again there; --partial keeps what is there"
             yield f"not the whole day, left unchanged: {day}: {'; '.join(gaps)} ({hint})"
-    yield from fewer_left(
-        result.fewer, "is a server missing? if only the rules have changed, --replace replaces the day"
-    )
+    yield from fewer_left(result.fewer, f"is a server missing? {ONLY_RULES}")
 
 
 def check_target(target: str) -> None:

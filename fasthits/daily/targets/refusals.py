@@ -22,9 +22,8 @@ NAMED_DAYS = 10
 SHOWN_OF_LINE = 120
 """Characters that are shown of a malformed line among good lines; mostly the request is among them."""
 
-WHY_FEWER = (
-    "is a log missing? merge adds up several servers; if only the rules have changed, --replace replaces the day"
-)
+ONLY_RULES = "if only the rules have changed, --replace replaces the day"
+WHY_FEWER = f"is a log missing? merge adds up several servers; {ONLY_RULES}"
 
 FEW_LINES = 20
 """On a quiet night, one rule may filter this many lines, and no hits come."""
@@ -68,7 +67,7 @@ def compare(counted: Mapping[date, int], kept: Mapping[date, int]) -> Compared:
     )
 
 
-def days_left(found: Counted, fewer: Sequence[Change]) -> Iterator[str]:
+def days_left(found: Counted, fewer: Sequence[Change], why_fewer: str = WHY_FEWER) -> Iterator[str]:
     """Yield a line for each reason why days were left unchanged, with what to type; nothing if no day was left."""
     if found.missing:
         hints = "; ".join(found.hints_of_missing)
@@ -81,7 +80,7 @@ def days_left(found: Counted, fewer: Sequence[Change]) -> Iterator[str]:
         if day not in found.days:
             ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
             yield f"not the whole day, left unchanged: {day}: {_join(gaps)} ({'; '.join(ways)})"
-    yield from fewer_left(fewer, WHY_FEWER)
+    yield from fewer_left(fewer, why_fewer)
 
 
 def fewer_left(fewer: Sequence[Change], why: str) -> Iterator[str]:

@@ -14,7 +14,15 @@ from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, pars
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.targets.refusals import days_left, examples, more_than_kept, needs_attention, remarks, said_of
+from fasthits.daily.targets.refusals import (
+    ONLY_RULES,
+    days_left,
+    examples,
+    more_than_kept,
+    needs_attention,
+    remarks,
+    said_of,
+)
 from fasthits.display import counted, printable
 from fasthits.django import clock
 from fasthits.django.commands import HitsCommand, remedy
@@ -178,7 +186,7 @@ def _left(parsed: Parsed) -> list[str]:
     """Return why days or objects were left unchanged."""
     hint = "has the address of a page changed since? --replace accepts fewer hits"
     losses = [f"objects would lose hits, left unchanged: {loss} ({hint})" for loss in parsed.losses]
-    return [*days_left(parsed.counted, parsed.fewer), *losses]
+    return [*days_left(parsed.counted, parsed.fewer, f"is a log missing? {ONLY_RULES}"), *losses]
 
 
 def _how_to_take(option: Option) -> dict[str, Any]:
