@@ -38,7 +38,7 @@ def report(
     The file has no script and loads nothing. If the database has referrers and search terms, it shows them, too. A day
     that is not kept is a gap in the chart and does not count for the average.
     """
-    from fasthits.daily.atomic import check_start, replacing
+    from fasthits.daily.atomic import write_whole
     from fasthits.daily.past.documents import Pages
     from fasthits.daily.past.history import History
     from fasthits.daily.past.report import DOCTYPE, Report
@@ -55,9 +55,7 @@ def report(
         sys.stdout.flush()
         return
     try:
-        check_start(Path(to), DOCTYPE.encode())
-        with replacing(Path(to)) as (file,):
-            file.write(page.encode())
+        write_whole(Path(to), page.encode(), DOCTYPE.encode())
     except OSError as error:
         hint = "make its folder, or name another file with --to FILE" if isinstance(error, FileNotFoundError) else ""
         raise TableError("cannot write report", to, hint, reason=error.strerror or str(error)) from error

@@ -222,22 +222,26 @@ def check_summary(file: Path) -> None:
 
 
 def write_summary(file: Path, figures: Mapping[str, object]) -> None:
-    """Write *figures* to *file* as JSON: replace a file as a whole, write into a device such as /dev/stderr.
-
-    Raises TableError.
-    """
+    """Write *figures* to *file* as JSON, as `write_whole` does. Raises TableError."""
     import json
 
     try:
-        text = json.dumps(figures, indent=2).encode() + b"\n"
-        if resolve(file) and file.exists() and not file.is_file():  # such as /dev/stderr
-            file.write_bytes(text)
-        else:
-            check_start(file, SUMMARY_START)
-            with replacing(file) as (new,):
-                new.write(text)
+        write_whole(file, json.dumps(figures, indent=2).encode() + b"\n", SUMMARY_START)
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error
+
+
+def write_whole(file: Path, text: bytes, start: bytes) -> None:
+    """Replace *file* as a whole, or write into a device or a named pipe: one that is replaced is lost to all programs.
+
+    Raises OSError; FileExistsError if the file does not begin with *start*.
+    """
+    if resolve(file) and file.exists() and not file.is_file():  # such as /dev/stderr
+        file.write_bytes(text)
+    else:
+        check_start(file, start)
+        with replacing(file) as (new,):
+            new.write(text)
 
 
 def check_start(file: Path, start: bytes) -> None:

@@ -1,6 +1,8 @@
 """`fasthits report`: one file that needs no other file, opened in a real browser."""
 
 import contextlib
+import fcntl
+import os
 import re
 import sqlite3
 from datetime import date, timedelta
@@ -68,6 +70,17 @@ def test_a_report_goes_to_standard_output_too(folder: Path) -> None:
     done = fasthits("report", "--days", "1", "--limit", "1", "--to", "-", cwd=folder)
     assert done.stdout.startswith(b"<!doctype html>\n<html")
     assert done.stdout.count(b"<tr>") == 2
+
+
+def test_a_pipe_or_a_device_is_written_to_and_not_replaced(folder: Path, tmp_path: Path) -> None:
+    """As root, a report to /dev/null took this device from all programs of the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDWR), "rb") as reader:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)
+        done = fasthits("report", "--days", "1", "--to", pipe, cwd=folder)
+        assert (done.returncode, pipe.is_fifo()) == (0, True)
+        assert os.read(reader.fileno(), 100).startswith(b"<!doctype html>\n<html")
 
 
 def test_an_error_of_a_report_is_one_line(folder: Path, tmp_path: Path) -> None:
