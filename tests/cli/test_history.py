@@ -475,7 +475,7 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         ("mysql://me:secret@db/hits", "no database that fasthits knows: mysql://***@db/hits (name SQLite's file, such"),
         ("sqlite:///hits.db", "no database that fasthits knows: sqlite:///hits.db (name SQLite's file, such"),
         ("", "no such database: '' (name one with --database or FASTHITS_TO)"),
-        ("folder", "no such database: folder (fasthits rollup makes it; --database or FASTHITS_TO names another)"),
+        ("folder", "no such database: folder (it is a folder, such as Docker makes when it shall mount a file that"),
     ],
 )
 def test_a_target_that_cannot_be_read_is_reported_with_what_can_be_done(name: str, told: str, tmp_path: Path) -> None:

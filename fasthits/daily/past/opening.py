@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -121,5 +121,8 @@ def state_of(name: str | Path, patience: float | None = None) -> str:
     if not head:
         return ""
     changes = int.from_bytes(head[24:28])  # SQLite's file change counter
-    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes)
+    parts = [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes]
+    with suppress(OSError):  # if somebody has set journal_mode=WAL, a change may be in this file only
+        log = os.stat(f"{os.fspath(name)}-wal")
+        parts += [log.st_size, log.st_mtime_ns] if log.st_size else []
     return "-".join(f"{part:x}" for part in parts)

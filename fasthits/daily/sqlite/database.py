@@ -96,7 +96,10 @@ def _check_permission(file: Path) -> None:
         hint = "run this as its owner, or let this user join its group, as with usermod -aG fasthits USER"
         raise TableError("no permission to read database", file, hint)
     if not is_file:
-        raise TableError("no such database", file, "fasthits rollup makes it; --database or FASTHITS_TO names another")
+        hint = "fasthits rollup makes it; --database or FASTHITS_TO names another"
+        if os.path.isdir(file):
+            hint = "it is a folder, such as Docker makes when it shall mount a file that does not exist; name the file"
+        raise TableError("no such database", file, hint)
 
 
 @contextmanager

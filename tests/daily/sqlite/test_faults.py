@@ -185,6 +185,16 @@ def test_asking_whether_the_database_has_changed_drops_no_lock_of_a_reader(kept:
     SqliteTarget(other).replace([DAY], hit_table(1))
     other.replace(kept)
     assert len({before, state_of(kept)}) == 2
+    with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        states = [state_of(kept)]
+        for views in (7, 8):
+            database.execute("UPDATE hits SET views = ?", [views])
+            states.append(state_of(kept))
+        assert len(set(states)) == 3
+        with reading(kept):
+            pass
+        assert state_of(kept) == states[-1]
     kept.unlink()
     assert state_of(kept) == ""
 
