@@ -42,7 +42,7 @@ def create_app(options: Options) -> tuple[Starlette, Events, Archive]:
     events = Events(now)
     routes = [
         Route("/", _page),
-        Route("/events", events),
+        Route("/events", events, methods=["GET"]),
         *Api(now, archive, options.access.token is not None).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
@@ -51,6 +51,7 @@ def create_app(options: Options) -> tuple[Starlette, Events, Archive]:
         middleware=[Middleware(Guard, access=options.access), Middleware(GZipMiddleware, compresslevel=GZIP_LEVEL)],
         exception_handlers={ClientGone: _nobody_waits, FasthitsError: _failed, HTTPException: _not_here},
     )
+    app.router.redirect_slashes = False  # a proxy may show the page in a folder that the redirection would leave
     return app, events, archive
 
 

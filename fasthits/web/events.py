@@ -52,6 +52,10 @@ class Events:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request until its stream ends."""
         pages = read(Request(scope), ("pages",)).pages
+        if scope["method"] == "HEAD":
+            await send(_HEAD)
+            await send({"type": "http.response.body"})
+            return
         if self._streams >= MAX_STREAMS:
             await send(_FULL)
             await send({"type": "http.response.body", "body": b'{"error":"too many streams"}'})

@@ -22,7 +22,9 @@ def test_every_answer_tells_the_browser_to_be_strict(idle: Served, target: str) 
 
 def test_only_reading_requests_are_answered(idle: Served) -> None:
     assert [idle.ask("/api/top", method).status for method in ("POST", "PUT", "DELETE", "TRACE")] == [405] * 4
-    assert idle.ask("/api/top", "HEAD").status == 200
+    assert [idle.ask("/events", method).status for method in ("POST", "OPTIONS", "DELETE")] == [405] * 3
+    assert [idle.ask(target, "HEAD").status for target in ("/api/top", "/events")] == [200, 200]
+    assert [idle.ask(target).status for target in ("/api/top/", "/static")] == [404, 404]  # and not elsewhere
     for target in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/", "/static/uplot"):
         assert idle.ask(target).status == 404
 
