@@ -205,10 +205,13 @@ class LiveViews:
         return answers, figures, problems
 
     def _rises(self, server: str, views: dict[str, int], day: date) -> dict[str, int]:
-        """Return the views that came since the last answer of *server*, and add them to those seen; none at first."""
-        if server not in self._answers:
+        """Return the views that came since the last answer of *server*, and add them to those seen; none at first.
+
+        None, too, when the clock has gone back to the day before: its views came before.
+        """
+        answered_on, before = self._answers.get(server, (date.max, {}))
+        if answered_on > day:
             return {}
-        answered_on, before = self._answers[server]
         if answered_on != day:
             before = {}
         rises = {}

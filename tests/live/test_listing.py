@@ -4,12 +4,13 @@ import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from datetime import date
+from datetime import date, datetime, time, tzinfo
 from socket import socket
 from urllib.parse import quote
 
 import pytest
 
+from fasthits.daily.days import ONE_DAY
 from fasthits.errors import MemcachedError
 from fasthits.live import sampler as live
 from fasthits.live.counters import add_views, hits_today
@@ -109,6 +110,32 @@ def test_increases_before_the_window_or_in_a_gap_are_not_recent(
     store(memcached, {b"/a": 9})
     gap = today.sample(1)
     assert (gap.views, gap.last_minute, gap.rate) == (9, 0, None)
+    today.close()
+
+
+def test_a_clock_that_goes_back_over_midnight_does_not_count_the_day_again(
+    memcached: Memcached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, next_day = date.today(), date.today() + ONE_DAY
+
+    class Clock(datetime):
+        day = date.min
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.combine(cls.day, time(12))
+
+    monkeypatch.setattr(live, "datetime", Clock)
+    today = LiveViews([memcached.spec], ":1:")
+    store(memcached, {b"/a": 5})
+    add_views([(next_day, "/a", 2)], memcached.spec)
+    seen = []
+    for Clock.day in (day, next_day, day, day):
+        seen += today.sample(1).seen.values()
+        store(memcached, {b"/a": 6})
+    assert seen == [0, 2, 2, 2]
+    store(memcached, {b"/a": 9})
+    assert today.sample(1).seen[memcached.spec] == 5
     today.close()
 
 

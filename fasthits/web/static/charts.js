@@ -204,8 +204,8 @@ export class PulseChart extends Chart {
   add(at, rate) {
     const last = this.#points.at(-1);
     if (last && at - last[0] > PULSE_GAP_SECONDS) this.#points.push([at - 1, null]);
+    this.#points = this.#points.filter(([seconds]) => seconds > at - PULSE_SECONDS && seconds < at); // a clock may go back
     this.#points.push([at, rate]);
-    this.#points = this.#points.filter(([seconds]) => seconds > at - PULSE_SECONDS);
     this.show([this.#points.map(([seconds]) => seconds), this.#points.map(([, rate]) => rate)]);
   }
 

@@ -101,6 +101,16 @@ def test_the_pulse_is_remembered_over_a_reload(open_page: Callable[..., Browser]
     page.until(lambda: page.text("#status") == "Live" and page.run(points) >= 1)
 
 
+def test_the_pulse_goes_on_after_the_clock_has_gone_back(open_page: Callable[..., Browser]) -> None:
+    script = "const later = Date.now() / 1000 + 3600; sessionStorage.setItem('pulse', JSON.stringify([[later, 5]]))"
+    page = open_page(script=script)
+    seconds = """
+      dispatchEvent(new Event('pagehide'));
+      return JSON.parse(sessionStorage.getItem('pulse')).map(([at]) => at - Date.now() / 1000);
+    """
+    page.until(lambda: (found := page.run(seconds)) and max(found) < 60)
+
+
 def test_the_page_says_when_there_are_no_numbers_and_recovers(
     open_page: Callable[..., Browser], memcached: Memcached, logger: Logger, kept: Path
 ) -> None:
