@@ -26,7 +26,7 @@ from fasthits.daily.urls import is_postgres
 from fasthits.errors import FasthitsError, TableError
 
 KEPT_BYTES = 16 << 20
-"""Answers to keep in memory."""
+"""Answers to keep in memory, with their questions: a stranger may ask for texts that are longer than the answer."""
 CHEAP_AT_ONCE = 4
 DEAR_AT_ONCE = 2
 PATIENCE_SECONDS = 60.0
@@ -135,12 +135,17 @@ class Archive:
             self._asked.popitem(last=False)
 
     def _keep(self, key: tuple[str, Question], answer: bytes) -> None:
-        if key in self._kept or len(answer) > KEPT_BYTES:
+        size = _size_of(key, answer)
+        if key in self._kept or size > KEPT_BYTES:
             return
         self._kept[key] = answer
-        self._kept_bytes += len(answer)
+        self._kept_bytes += size
         while self._kept_bytes > KEPT_BYTES:
-            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+            self._kept_bytes -= _size_of(*self._kept.popitem(last=False))
+
+
+def _size_of(key: tuple[str, Question], answer: bytes) -> int:
+    return len(ascii(key)) + len(answer)
 
 
 class _Running:

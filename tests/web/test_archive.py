@@ -153,15 +153,17 @@ def test_after_a_rollup_the_last_questions_are_answered_in_advance(kept: Path) -
     run(test)
 
 
-def test_answers_are_kept_up_to_a_size(kept: Path) -> None:
-    def find(history: History, number: int) -> str:
-        return "x" * (KEPT_BYTES // 4)
+@pytest.mark.parametrize(("asked", "answered"), [(0, KEPT_BYTES // 4), (KEPT_BYTES // 4, 0)])
+def test_answers_and_questions_are_kept_up_to_a_size(kept: Path, asked: int, answered: int) -> None:
+    def find(history: History, text: str) -> str:
+        return "x" * answered
 
     async def test() -> None:
         archive = Archive(kept)
         for number in range(8):
-            await archive.ask(find, number)
-        assert KEPT_BYTES // 2 < sum(map(len, archive._kept.values())) == archive._kept_bytes <= KEPT_BYTES
+            await archive.ask(find, f"{number}{'x' * asked}")
+        assert len(archive._kept) == 3
+        assert KEPT_BYTES // 2 < archive._kept_bytes <= KEPT_BYTES
 
     run(test)
 
