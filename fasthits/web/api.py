@@ -38,6 +38,7 @@ from fasthits.errors import FasthitsError
 from fasthits.live.processes import count_loggers
 from fasthits.web.archive import Archive, Find
 from fasthits.web.badge import badge
+from fasthits.web.guard import Access
 from fasthits.web.metrics import CONTENT_TYPE, Figures, exposition
 from fasthits.web.now import Now
 from fasthits.web.openapi import ENDPOINTS, describe
@@ -62,10 +63,13 @@ Answer = TypeVar("Answer")
 class Api:
     """Handles every request except those for the page and its events."""
 
-    def __init__(self, now: Now, archive: Archive, with_token: bool) -> None:
+    def __init__(self, now: Now, archive: Archive, access: Access) -> None:
         self._now = now
         self._archive = archive
-        self._description = describe(with_token)
+        is_secret = access.token is not None
+        self._description = describe(is_secret)
+        # A proxy or CDN that keeps pictures would give them to clients without the token.
+        self._badge_is = "private, " if is_secret and not access.public_badges else ""
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -187,7 +191,8 @@ class Api:
             number = "unknown"
         if query.days not in (None, ALL_DAYS):
             number += " today" if query.days == 1 else f" in {query.days} days"
-        headers = {"Cache-Control": f"max-age={BADGE_SECONDS}", "Cross-Origin-Resource-Policy": "cross-origin"}
+        kept = f"{self._badge_is}max-age={BADGE_SECONDS}"
+        headers = {"Cache-Control": kept, "Cross-Origin-Resource-Policy": "cross-origin"}
         return Response(badge(query.label, number), media_type="image/svg+xml", headers=headers)
 
     async def _views_now(self, query: Query) -> int | None:

@@ -43,7 +43,7 @@ def create_app(options: Options) -> tuple[Starlette, Events, Archive]:
     routes = [
         Route("/", _page),
         Route("/events", events, methods=["GET"]),
-        *Api(now, archive, options.access.token is not None).routes(),
+        *Api(now, archive, options.access).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     app = Starlette(

@@ -26,8 +26,13 @@ def test_the_badge_counts_all_days_and_today(served: Served, logger: Logger) -> 
 
 def test_badges_can_be_public_while_the_page_is_private(start: Callable[..., Served]) -> None:
     served = start("--token", "s3cret-s3cret", "--public-badges")
-    assert served.ask("/badge.svg?path=/", Host="any.example").status == 200
+    answer = served.ask("/badge.svg?path=/", Host="any.example")
+    assert (answer.status, answer.headers["cache-control"]) == (200, "max-age=60")
     assert served.ask("/api/history?path=/").status == 401
+    private = start("--token", "s3cret-s3cret")
+    assert private.ask("/badge.svg?path=/").status == 401
+    answer = private.ask("/badge.svg?path=/", Authorization="Bearer s3cret-s3cret")
+    assert answer.headers["cache-control"] == "private, max-age=60", "no proxy gives it to others"
     without_token = start("--public-badges")
     assert without_token.ask("/badge.svg?path=/", Host="any.example").status == 200
     assert without_token.ask("/", Host="any.example").status == 421
