@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import stat
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from fnmatch import fnmatchcase
@@ -25,6 +26,8 @@ from fasthits.live.follow.tail import NO_FILE, Tail
 
 Report = Callable[[str, str], object]
 """Takes a cause and a line for the operator."""
+ABSENT_SECONDS = 86_400.0
+"""The time for which a file that was missing at the start may come back. By then the counters of its lines expire."""
 POWER_FAILURE = "after a power failure? fasthits warm repairs the counters"
 
 
@@ -44,6 +47,9 @@ class Files:
         self._starts: dict[FileId, int] = {}
         """The offsets at which to begin in files that could not be opened yet."""
         self._held: dict[FileId, int] = {}
+        self._absent: Positions = ()
+        """Where to go on in files that were missing or unreadable when the follower started, and still are."""
+        self._absent_until = 0.0
         self._searched: set[str] = set()
         """Patterns whose folders could be read, so that a file found later is new."""
 
@@ -51,11 +57,17 @@ class Files:
         """Return the folders of the files and of the patterns."""
         return {os.path.dirname(path) for path in (*self._patterns, *self._paths)}
 
+    def positions(self) -> Positions:
+        """Return up to where each file has been read, also of files that are missing since the start."""
+        return *self._absent, *(tail.position() for tail in self.tails.values())
+
     def look(self, renames: Iterable[tuple[str, str]] = ()) -> None:
         """Find new files, and note which files were rotated.
 
         *renames* since the last look tell of files that were renamed before they were seen.
         """
+        self._find_absent()
+        absent = {position.path for position in self._absent}
         self._follow_renames(renames)
         current: dict[str, FileId] = {}
         for pattern in self._patterns:
@@ -65,7 +77,7 @@ class Files:
             for path in names:
                 if found := self._find(path):
                     current[path] = file = _id(found)
-                    if file not in self.tails:
+                    if file not in self.tails and path not in absent:
                         begun += self._begin(path, found, at_end=not is_new)
             if not is_new and _could_search(pattern) and not any(map(os.path.lexists, names)):
                 hint = "a file that appears there counts from its beginning; only * stands for other characters"
@@ -147,19 +159,20 @@ class Files:
         """Go on at *positions*, and find the files rotated since *saved_at*; *known* are the files rotated before.
 
         Files of other patterns than *patterns* begin at their end. Files without a pattern are left alone. Missing
-        files are reported.
+        files are reported, and `look` goes on in them if they come back.
         """
         self._searched |= set(patterns)
         positions = tuple(
             each for each in positions if any(fnmatchcase(each.path, _only_stars(name)) for name in self._patterns)
         )
         self._paths |= {each.path for each in positions}
-        for position in positions:
-            if not self._reopen(position) and not self._take_copy(position):
-                self._say(
-                    f"{position.path}, read up to byte {position.offset:,}, is gone (compressed, or moved elsewhere): "
-                    "lines that it got later are not counted (repair the counters: fasthits warm)"
-                )
+        self._absent = tuple(each for each in positions if not self._reopen(each) and not self._take_copy(each))
+        self._absent_until = time.monotonic() + ABSENT_SECONDS
+        self._find_absent()
+        for position in self._absent:
+            where = f"{position.path}, read up to byte {position.offset:,}, is missing or unreadable"
+            hint = "if it was compressed or moved, repair the counters: fasthits warm"
+            self._report(f"missing {position.path}", f"{where}: counting goes on there when it is back ({hint})")
         self._let_go()
         paths = {path for pattern in patterns for path in self._expand(pattern)} | {each.path for each in positions}
         for path, names in rotated_files(paths).items():
@@ -167,6 +180,30 @@ class Files:
                 found = _status(name)
                 if found and found.st_mtime >= saved_at and known.get(_id(found)) != found.st_size:
                     self._take_up(name, path, found, positions)
+
+    def _find_absent(self) -> None:
+        """Go on in the absent files whose names can be read now; report those whose names have another file."""
+        absent = []
+        for position in self._absent:
+            if not self._can_read(position.path) and time.monotonic() < self._absent_until:
+                absent.append(position)
+                continue
+            if self._reopen(position) or self._take_copy(position):
+                continue
+            self._say(
+                f"{position.path}, read up to byte {position.offset:,}, is gone (compressed, or moved elsewhere): "
+                "lines that it got later are not counted (repair the counters: fasthits warm)"
+            )
+        self._absent = tuple(absent)
+
+    def move_absent_to(self, positions: Positions) -> None:
+        """Go on at these of *positions* when the absent files are back, and say that lines before are not counted."""
+        later = {position.file: position for position in positions}
+        for position in self._absent:
+            if later.get(position.file, position) != position:
+                text = f"{position.path} is missing: a server that had fewer of its lines does not get the others"
+                self._say(f"{text} (repair the counters: fasthits warm)")
+        self._absent = tuple(later.get(position.file, position) for position in self._absent)
 
     def read(self, tail: Tail) -> bytes:
         """Return the next whole lines of a file, empty if there are none; close the file if it is over."""
@@ -290,6 +327,16 @@ class Files:
         tail = Tail(path, fd, start if start <= found.st_size else 0)  # another file may have got the inode
         self.tails[tail.file] = tail
         return tail
+
+    def _can_read(self, path: str) -> bool:
+        try:
+            os.close(_opened(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            self._unreadable(path, error)
+            return False
+        return True
 
     def _unreadable(self, path: str, error: OSError) -> None:
         hint = "; the follower's user must be able to read it: add the user to its group, often adm"

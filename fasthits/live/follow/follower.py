@@ -215,7 +215,8 @@ class Follower:
         if waits and not self._ahead and self._deliveries.wants_more():
             self._cut()
         if self._ahead and outcome is _Reading.ENDED:
-            self._cut(self._ahead.pop(0))
+            self._cut(mark := self._ahead.pop(0))
+            self._files.move_absent_to(mark.positions)
             self._limit()
             return
         self._save()
@@ -283,7 +284,7 @@ class Follower:
         self._deliveries.send(views, behind, self._last, figures)
 
     def _positions(self) -> Positions:
-        return tuple(tail.position() for tail in self._files.tails.values())
+        return self._files.positions()
 
     def _wait(self, outcome: "_Reading") -> None:
         """Wait until there may be something to do; report the figures if a signal asked for them."""

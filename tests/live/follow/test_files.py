@@ -3,11 +3,13 @@
 import gzip
 import lzma
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from fasthits.live.follow import files
 from fasthits.live.follow import tail as followed
 from fasthits.live.follow.files import Files
 from fasthits.live.follow.positions import Positions
@@ -41,7 +43,7 @@ class Following:
 
     def again(self, *patterns: Path | str) -> "Following":
         """Return the object that goes on after a restart."""
-        positions = tuple(tail.position() for tail in self.files.tails.values())
+        positions = self.files.positions()
         known = self.files.known
         self.files.close()
         return Following(*patterns, positions=positions, known=known)
@@ -341,6 +343,115 @@ def test_after_a_restart_a_missing_file_is_named(log: Path) -> None:
     assert restarted.lines() == ["two"]
     assert len(restarted.said) == 1
     assert restarted.said[0].startswith(f"{log}, read up to byte 4, is gone")
+
+
+@contextmanager
+def hidden(log: Path) -> Iterator[Path]:
+    """Take the folder of a log away meanwhile; give its name."""
+    folder = log.parent
+    away = folder.rename(folder.with_name(f"{folder.name}.away"))
+    try:
+        yield folder
+    finally:
+        away.rename(folder)
+
+
+@contextmanager
+def unreadable(log: Path) -> Iterator[None]:
+    """Make a log unreadable meanwhile, for root, too: a folder that is a link to itself cannot be searched."""
+    with hidden(log) as folder:
+        folder.symlink_to(folder)
+        try:
+            yield
+        finally:
+            folder.unlink()
+
+
+@contextmanager
+def missing(log: Path) -> Iterator[None]:
+    """Leave an empty folder meanwhile, as if the disk of the log was not mounted yet."""
+    with hidden(log) as folder:
+        folder.mkdir()
+        try:
+            yield
+        finally:
+            folder.rmdir()
+
+
+@pytest.mark.parametrize("hide", [unreadable, missing])
+@pytest.mark.parametrize("name", ["access.log", "*.log"])
+def test_a_log_that_is_missing_or_unreadable_at_a_restart_goes_on_when_it_is_back(
+    hide: Callable[[Path], AbstractContextManager[None]], name: str, log: Path
+) -> None:
+    following = Following(log.with_name(name))
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    with hide(log):
+        for _ in range(2):  # after one more restart, too
+            following = following.again(log.with_name(name))
+            assert following.lines() == []
+            where = f"{log}, read up to byte 4, is missing or unreadable: counting goes on there when it is back"
+            assert any(text.startswith(where) for text in following.said)
+    append(log, "three\n")
+    assert following.lines() == ["three", "two"]
+    assert not any("is gone" in text for text in following.said)
+
+
+def test_another_log_in_the_place_of_a_missing_log_is_read_whole(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    log.unlink()
+    following = following.again(log)
+    assert following.lines() == []
+    append(log, "two\n")
+    assert following.lines() == ["two"]
+    assert following.said[-1].startswith(f"{log}, read up to byte 4, is gone")
+    assert len(following.files.positions()) == 1
+
+
+def test_a_missing_log_that_was_rotated_before_it_is_back_is_read_to_its_end(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    with missing(log):
+        following = following.again(log)
+    append(log, "two\n")
+    log.rename(log.with_name("access.log.1"))
+    assert following.lines() == []
+    append(log, "three\n")
+    assert following.lines() == ["three", "two"]
+
+
+def test_a_missing_log_is_not_waited_for_longer_than_a_day(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    log.unlink()
+    monkeypatch.setattr(files, "ABSENT_SECONDS", 0.0)
+    following = following.again(log)
+    assert following.said[-1].startswith(f"{log}, read up to byte 4, is gone")
+    assert following.files.positions() == ()
+
+
+def test_where_a_server_was_ahead_a_missing_log_goes_on_there(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    behind = following.files.positions()
+    append(log, "two\n")
+    assert following.lines() == ["two"]
+    ahead = following.files.positions()
+    known = following.files.known
+    following.files.close()
+    with missing(log):
+        following = Following(log, positions=behind, known=known)
+        following.files.move_absent_to(ahead)
+        following.files.move_absent_to(ahead)
+    assert sum(" does not get the others (" in text for text in following.said) == 1
+    append(log, "three\n")
+    assert following.lines() == ["three"]
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,29 @@ def test_after_a_proper_end_it_goes_on_where_it_was(place: Path, logs: Path, mem
     assert follower.stderr.count("first time") == 0
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_log_that_is_not_there_at_the_start_goes_on_when_it_is_back(
+    killed: bool, place: Path, logs: Path, memcached: Memcached
+) -> None:
+    """As if its disk was mounted after the follower had started."""
+    log = logs / "access.log"
+    with follow(place, memcached, log) as follower:
+        log.write_bytes(access_line("/a") * 3)
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        hidden = logs.rename(logs.with_name("hidden"))
+        for _ in range(2):
+            if killed:
+                follower.kill()
+            else:
+                assert follower.stop() == 0
+            follower.start()
+        hidden.rename(logs)
+        with log.open("ab") as file:
+            file.write(access_line("/a"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 4}))
+    assert follower.stderr.count("is missing or unreadable: counting goes on there") == 2
+
+
 def test_the_state_of_an_earlier_version_is_gone_on_with(place: Path, logs: Path, memcached: Memcached) -> None:
     """An upgrade. Positions had no fingerprint of the last bytes, so they cannot contradict a log."""
     log = logs / "access.log"
