@@ -62,6 +62,8 @@ def main() -> None:
         run(arguments)
     except KeyboardInterrupt:  # before the command line could handle it
         sys.exit(130)
+    except ImportError as error:  # pip was killed, or replaces fasthits at this moment
+        sys.exit(f"fasthits: cannot import a part of fasthits: {error} (reinstall fasthits)")
 
 
 def _load_logger() -> "Prepare":

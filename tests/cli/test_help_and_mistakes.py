@@ -14,6 +14,7 @@ from fasthits import __version__
 from fasthits.cli.app import app
 from fasthits.cli.commands import COMMANDS
 from tests.support.commands import fasthits, hit, write
+from tests.support.installation import Installation
 from tests.support.processes import PROJECT
 
 
@@ -243,6 +244,18 @@ def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, command: str) -> 
     done = subprocess.run(program, shell=True, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "fasthits: the current folder no longer exists (cd to another)\n"
+
+
+@pytest.mark.parametrize("part", ["cli/output.py", "daily/sqlite/target.py"])
+def test_a_part_that_is_missing_is_told(part: str, tmp_path: Path) -> None:
+    """As while pip replaces the files, or after it was killed. One part is imported at once, the other at the end."""
+    installation = Installation.make(tmp_path / "venv")
+    (installation.package / part).unlink()
+    log = write(tmp_path / "access.log", hit("/a"))
+    done = installation.run("rollup", "2026-03-12", "--partial", "--logs", str(log), "--to", str(tmp_path / "hits.db"))
+    module = "fasthits." + part.removesuffix(".py").replace("/", ".")
+    said = f"fasthits: cannot import a part of fasthits: No module named '{module}' (reinstall fasthits)\n"
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", said)
 
 
 def test_a_full_output_is_no_error_of_the_database(tmp_path: Path) -> None:
