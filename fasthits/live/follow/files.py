@@ -44,14 +44,16 @@ class Files:
         self._report = report
         self._paths: set[str] = set()
         """The names of all log files found."""
-        self._starts: dict[FileId, int] = {}
-        """The offsets at which to begin in files that could not be opened yet."""
         self._held: dict[FileId, int] = {}
         self._absent: Positions = ()
         """Where to go on in files that were missing or unreadable when the follower started, and still are."""
-        self._absent_until = 0.0
+        self._absent_until = time.monotonic() + ABSENT_SECONDS
         self._searched: set[str] = set()
         """Patterns whose folders could be read, so that a file found later is new."""
+
+    def searched(self) -> list[str]:
+        """Return the patterns whose files could be seen: all others begin at their ends, also after a restart."""
+        return [pattern for pattern in self._patterns if pattern in self._searched]
 
     def folders(self) -> set[str]:
         """Return the folders of the files and of the patterns."""
@@ -94,7 +96,6 @@ class Files:
             tail.note_rotation(file not in here)
             with suppress(OSError):  # `read` reports it
                 self._notice_truncation(tail)
-        self._starts = {file: start for file, start in self._starts.items() if file in here}
         self._note_rotated()
 
     def _expand(self, pattern: str) -> list[str]:
@@ -111,6 +112,8 @@ class Files:
         before = [file for file, each in self.tails.items() if each.path == path and each.offset and not each.is_young]
         tail = self._open(path, found, found.st_size if at_end else 0)
         if not tail:
+            if at_end and not self._can_read(path):  # its end is where to begin, also after a restart
+                self._absent += (Position(path, *_id(found), found.st_size, 0, fingerprint(b"")),)
             return False
         if before and not at_end:
             tail.before = before[-1]
@@ -167,7 +170,6 @@ class Files:
         )
         self._paths |= {each.path for each in positions}
         self._absent = tuple(each for each in positions if not self._reopen(each) and not self._take_copy(each))
-        self._absent_until = time.monotonic() + ABSENT_SECONDS
         self._find_absent()
         for position in self._absent:
             where = f"{position.path}, read up to byte {position.offset:,}, is missing or unreadable"
@@ -307,8 +309,7 @@ class Files:
         return found
 
     def _open(self, path: str, found: os.stat_result, offset: int) -> Tail | None:
-        """Begin to read a file at *offset*, or at the offset noted when it could not be opened before."""
-        start = self._starts.setdefault(_id(found), offset)
+        """Begin to read a file at *offset*."""
         try:
             fd = _opened(path)
         except OSError as error:
@@ -323,8 +324,7 @@ class Files:
                 text = f"cannot follow a {packing.what}: {path} (name the file that the server writes to)"
                 self._report(f"packed {path}", text)
             return None
-        del self._starts[_id(found)]
-        tail = Tail(path, fd, start if start <= found.st_size else 0)  # another file may have got the inode
+        tail = Tail(path, fd, offset)
         self.tails[tail.file] = tail
         return tail
 

@@ -169,7 +169,7 @@ class Follower:
             self._last = Mark(newest.number, self._positions())
             marks = dict.fromkeys(servers, self._last)
         self._limit()
-        self._state = State(state.follower, self._patterns, marks, self._files.known)
+        self._state = State(state.follower, self._files.searched(), marks, self._files.known)
         try:
             self._state_file.save(self._state)
         except OSError as error:
@@ -308,7 +308,9 @@ class Follower:
     def _save(self, clean: bool = False) -> None:
         """Save the servers' marks if they have changed, at most every SAVE_SECONDS."""
         now = time.monotonic()
-        state = replace(self._state, marks=self._deliveries.marks(), known=self._files.known, clean=clean)
+        files = self._files
+        marks = self._deliveries.marks()
+        state = replace(self._state, patterns=files.searched(), marks=marks, known=files.known, clean=clean)
         if now >= self._save_at and state != self._state:
             self._state, self._save_at = state, now + SAVE_SECONDS
             try:

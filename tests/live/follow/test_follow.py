@@ -220,6 +220,27 @@ def test_a_follower_reports_an_unreadable_log_until_it_is_readable(
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+@pytest.mark.parametrize("what", ["log", "folder"])
+def test_a_log_that_was_unreadable_at_the_first_start_begins_at_its_end_after_a_restart(
+    what: str, place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log, own = logs / "access.log", place / "own"
+    log.write_bytes(access_line("/old"))
+    own.mkdir()
+    shutil.chown(own, "nobody")
+    hidden, mode = (log, 0o644) if what == "log" else (logs, 0o755)
+    hidden.chmod(0o600)
+    with follow(place, memcached, log, args=("--user", "nobody", "--state", str(own / "follow.state"))) as follower:
+        eventually(lambda: f"cannot read log file: {log}" in follower.stderr, what=lambda: follower.stderr)
+        assert follower.stop() == 0
+        hidden.chmod(mode)
+        follower.start()
+        with log.open("ab") as file:
+            file.write(access_line("/new"))
+        expect_all(memcached, follower, lambda: Counter({"/new": 1}))
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
 def test_state_files_that_root_has_left_are_named_with_what_to_do(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
