@@ -96,6 +96,7 @@ class Files:
             tail.note_rotation(file not in here)
             with suppress(OSError):  # `read` reports it
                 self._notice_truncation(tail)
+            tail.ended_at = -1  # a writer may fill room that it has reserved
         self._note_rotated()
 
     def _expand(self, pattern: str) -> list[str]:
@@ -210,6 +211,8 @@ class Files:
     def read(self, tail: Tail) -> bytes:
         """Return the next whole lines of a file, empty if there are none; close the file if it is over."""
         try:
+            if tail.has_nothing_new():
+                return b""
             self._notice_truncation(tail)
             if tail.before != NO_FILE and tail.limit is None and self._is_copied(tail):
                 return b""

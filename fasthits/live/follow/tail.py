@@ -40,6 +40,8 @@ class Tail:
         """The end of reading for now; None for no limit."""
         self.rotated = False
         """Whether it was renamed or deleted."""
+        self.ended_at = -1
+        """The size of the file when there were no more whole lines; -1 if there may be more."""
         self._fd = fd
         self._head = self._head_before = b""
         self._rewritten = -1, 0.0
@@ -83,7 +85,7 @@ class Tail:
 
     def move_to(self, offset: int) -> None:
         """Go on from *offset*, where a line begins."""
-        self.offset = offset
+        self.offset, self.ended_at = offset, -1
         if offset:
             self._begun_at = float("-inf")
         self._head = b""
@@ -126,6 +128,11 @@ class Tail:
             self._grew_at = time.monotonic()
         self.rotated = rotated
 
+    def has_nothing_new(self) -> bool:
+        """Tell, with one system call, that there was no more line and that the file still has the same size."""
+        waits = self.rotated or self.counted or self.limit is not None or self.before != NO_FILE
+        return not waits and self.ended_at == self.size
+
     def is_truncated(self) -> bool:
         """Tell whether the file is no longer the file read so far."""
         return self.size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
@@ -136,6 +143,7 @@ class Tail:
             self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
         except OSError:
             self.offset = 0
+        self.ended_at = -1
         self._head = self._columns = b""
         self._begun_at = time.monotonic()
         self._last = self._find_last(self.offset)
@@ -153,12 +161,14 @@ class Tail:
 
         The first lines of a W3C log come behind the line that names their columns, which stands before them.
         """
+        size = self.size
         most = LONGEST_LINE_BYTES if self.limit is None else min(LONGEST_LINE_BYTES, self.limit - self.offset)
         block = os.pread(self._fd, max(0, min(most, BLOCK_BYTES)), self.offset)
         end = block.rfind(b"\n") + 1
         if not end and len(block) == BLOCK_BYTES:
             block = os.pread(self._fd, most, self.offset)
             end = block.find(b"\n") + 1 or len(block) // LONGEST_LINE_BYTES * LONGEST_LINE_BYTES
+        self.ended_at = -1 if end or self.limit is not None else size
         if not end:
             return b""
         self.offset += end

@@ -12,7 +12,7 @@ import pytest
 from fasthits.live.follow import files
 from fasthits.live.follow import tail as followed
 from fasthits.live.follow.files import Files
-from fasthits.live.follow.positions import Positions
+from fasthits.live.follow.positions import HEAD_BYTES, Positions
 
 
 class Following:
@@ -215,6 +215,32 @@ def test_a_hole_of_a_writer_that_does_not_append_is_skipped(log: Path) -> None:
         writer.flush()
         assert log.stat().st_size > 100_000
         assert following.lines() == ["two"]
+
+
+def test_a_file_with_nothing_new_is_not_read_again_before_the_next_look(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hundreds of logs, a line in one of them costs little in the others."""
+    following = Following(log)
+    append(log, "one\ntw")
+    assert following.lines() == ["one"]
+    (tail,) = following.files.tails.values()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", None)
+        assert following.files.read(tail) == b""
+    append(log, "o\n")
+    assert following.files.read(tail) == b"two\n"
+
+
+def test_a_line_in_room_that_its_writer_had_reserved_is_read(log: Path) -> None:
+    following = Following(log)
+    first = "1" * HEAD_BYTES
+    append(log, f"{first}\n" + "\0" * 100)
+    assert following.lines() == [first]
+    with log.open("r+b") as file:
+        file.seek(len(first) + 1)
+        file.write(b"two\n")
+    assert following.lines() == ["two"]
 
 
 def test_a_copy_is_not_read_while_the_log_still_has_its_lines(log: Path) -> None:
