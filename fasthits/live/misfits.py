@@ -44,7 +44,7 @@ METHODS = (
 
 
 class Misfit(NamedTuple):
-    """Most lines do not fit the format, or no line fits the rules: the name of the cause, and a sentence."""
+    """What is wrong with most lines: the name of the cause, and a sentence."""
 
     cause: str
     text: str
