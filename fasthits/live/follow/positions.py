@@ -211,6 +211,8 @@ def unwritable(path: str, reason: int | None) -> StateError:
         hint = f"make room on the disk of {folder}, or {hint}"
     if reason == errno.EROFS:
         hint = f"{hint}; with systemd, StateDirectory= and ReadWritePaths= name folders that it may write to"
+    if reason in (errno.EMFILE, errno.ENFILE):  # each followed log is one
+        hint = "raise the limit: ulimit -n, or LimitNOFILE= in the unit"
     return StateError(f"cannot write the state file ({os.strerror(reason or 0)})", path, hint)
 
 

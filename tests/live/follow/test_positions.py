@@ -1,5 +1,6 @@
 """The state file of a follower: it is whole or an error, and only one follower uses it."""
 
+import errno
 import json
 import os
 import resource
@@ -22,6 +23,7 @@ from fasthits.live.follow.positions import (
     fingerprint,
     read_state,
     state_path,
+    unwritable,
 )
 
 POSITION = Position("/var/log/nginx/access.log", 64768, 4711, 815, 20, fingerprint(b"x" * 20), fingerprint(b"y"))
@@ -172,3 +174,10 @@ def test_a_read_only_file_system_is_named_as_such(path: Path, monkeypatch: pytes
         with pytest.raises(StateError, match=rf"cannot write the state file \({told}\)") as raised:
             check_place(str(path))
         assert ("must own" in str(raised.value)) == (flag == 0)
+
+
+def test_too_many_open_files_are_no_reason_for_another_name_of_the_state_file() -> None:
+    assert str(unwritable("/kept/state", errno.EMFILE)) == (
+        "cannot write the state file (Too many open files): /kept/state "
+        "(raise the limit: ulimit -n, or LimitNOFILE= in the unit)"
+    )
