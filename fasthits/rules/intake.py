@@ -1,10 +1,14 @@
-"""Counts a log in one reading, and detects its format on the way if it is not known."""
+"""Counts a log in one reading, and detects its format on the way if it is not known.
+
+A stranger's request for ``http://other.example/`` makes a line like those of Varnish, whose targets are all absolute,
+and in a pipe it may be the first line. So such a format stays in doubt until DETECTED_LINES lines have come.
+"""
 
 from collections.abc import Callable
 
-from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules
+from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules, parse_lines
 from fasthits.formats.format import Format
-from fasthits.rules.compiled import ASSUMED, CompiledRules
+from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 
 
 class Intake:
@@ -17,6 +21,8 @@ class Intake:
         self.log_format = log_format or compiled.log_format
         """None while no line has a known format."""
         self._detected: Format | None = None
+        self.lines_in_doubt = 0
+        """The number of lines that may still show that the log has another format."""
         self._compiled = compiled
         self._open_hit_table = open_hit_table
         self._head = b""
@@ -37,22 +43,22 @@ class Intake:
 
         Raises UsageError if the detected format lacks a field that a rule needs: once, after counting the lines.
         """
-        if self.log_format:
+        if self.log_format and not self.lines_in_doubt:
             self.hit_table.feed(block)
             return
         if len(self._head) > LINE_BYTES and b"\n" not in bytes(block):
             return  # the head is a huge line, and nobody looks at its rest
         self._head += block
         whole, newline, tail = self._head.rpartition(b"\n")
-        if len(self._head) <= LINE_BYTES and are_comments(whole):
+        if not self.log_format and len(self._head) <= LINE_BYTES and are_comments(whole):
             return
-        if newline and self._learn(whole + newline):
+        if newline and self._learn(whole + newline) and not self.lines_in_doubt:
             self.hit_table.feed(self._head)
             self._head = b""
-            self._check()
         else:
             self.hit_table.feed(whole + newline)
             self._head = tail
+        self._check()
 
     def finish(self) -> None:
         """Count a last line without a newline: the input ends here. Raises UsageError as `feed` does."""
@@ -73,13 +79,29 @@ class Intake:
 
         Lines before the first line of a known format have been counted as ASSUMED.
         """
-        self._detected = self.log_format = self._compiled.detect(head, ended)
         if self.log_format:
-            before, self._examples = self.hit_table, self.hit_table.examples
+            self.lines_in_doubt = max(0, self.lines_in_doubt - head.count(b"\n"))
+            if not self._has_other_targets(head):
+                return True
+        self._detected = self._compiled.detect(head, ended)
+        if self._detected:
+            is_first = self.log_format is None
+            self.log_format = self._detected
+            before, self._examples = self.hit_table, self.examples
             self._use(self.log_format)
             self.hit_table.max_paths = before.max_paths
             self.hit_table.merge(before)
+            if is_first and self.log_format.absolute:
+                self.lines_in_doubt = max(0, DETECTED_LINES - head.count(b"\n"))
+            else:
+                self.lines_in_doubt = 0
         return self.log_format is not None
+
+    def _has_other_targets(self, lines: bytes) -> bool:
+        """Tell whether there is a target that is not absolute: then the log is not of the detected format."""
+        assert self.log_format
+        found = parse_lines(lines, self._compiled.field_rules(self.log_format))
+        return any(fields is not None and (fields.target or b"").startswith(b"/") for fields in found)
 
 
 def are_comments(lines: bytes) -> bool:

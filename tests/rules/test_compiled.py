@@ -162,6 +162,30 @@ def test_a_long_head_of_comments_is_looked_at_a_few_times(monkeypatch: pytest.Mo
     assert len(looks) == 2
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_request_to_a_foreign_host_at_the_beginning_of_a_pipe_is_no_sign_of_varnish(size: int) -> None:
+    foreign, own = hit("http://foreign.example/a"), hit("/a")
+    read = intake()
+    rest = own + foreign * 3 + own.rstrip()
+    for block in (foreign, *(rest[at : at + size] for at in range(0, len(rest), size))):
+        read.feed(block)
+    read.finish()
+    assert read.log_format == NAMES["combined"]
+    # The first line was counted before anything told that the log is not that of Varnish.
+    assert set(read.hit_table.rows()) == {(DAY, b"/a", 3), (DAY, b"http://foreign.example/a", 3)}
+    assert read.hit_table.lines == 6
+
+
+def test_in_varnishs_log_a_client_cannot_change_the_format() -> None:
+    read = intake()
+    torn = hit("-").replace(b"GET - HTTP/1.1", b"-")
+    for block in (hit("http://o.example/a"), torn, hit("*"), b"x\n", hit("http://o.example/b") * 120, hit("/c")):
+        read.feed(block)
+    read.finish()
+    assert read.log_format == NAMES["varnishncsa"]
+    assert set(read.hit_table.rows()) == {(DAY, b"/a", 1), (DAY, b"/b", 120), (DAY, b"/c", 1)}
+
+
 SHORT = b"o.example [12/Mar/2026:10:00:00 +0100] GET /a 200\n"
 JSON = b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request":"GET /a?b HTTP/2.0","status":200,"host":"o.example"}\n'
 SAMPLES = {"combined": hit("/a"), "vhost_combined": b"o.example:80 " + hit("/a"), "short": SHORT, "json": JSON}

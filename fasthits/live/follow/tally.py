@@ -24,8 +24,9 @@ class _Lines:
 
     @property
     def log_format(self) -> Format | None:
-        """The format, once it is known."""
-        return self._backlog.intake.log_format
+        """The format, once it is known for sure."""
+        intake = self._backlog.intake
+        return None if intake.lines_in_doubt else intake.log_format
 
     def size(self) -> tuple[int, int]:
         """Return the number of rows and their memory in bytes."""
