@@ -205,13 +205,13 @@ def test_only_one_page_waits_for_a_hanging_memcached_with_any_settings_of_the_ca
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Django's documented settings have no time-outs."""
-    monkeypatch.setattr(quick, "PAGE_SECONDS", 0.1)
     with (
         Wire(memcached) as wire,
         override_settings(CACHES=cache_of(backend, wire.spec, KEY_FUNCTION=lambda *_: "x"), FASTHITS=ZONE),
     ):
         assert release.hits_today == 0
         caplog.clear()
+        monkeypatch.setattr(quick, "PAGE_SECONDS", 0.1)
         memcached.pause()
         try:
             assert {render("{% hits_today obj %}", release) for _ in range(20)} == {""}

@@ -334,7 +334,7 @@ def test_an_unreachable_server_does_not_delay_the_others(
 def test_hits_that_a_hung_server_may_have_at_the_end_are_reported_as_in_doubt(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
-    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.3")
+    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "1.5")
     logger.write(access_lines(["/a"]))
     memcached.expect({hit_key(DAY, b"/a"): 1})
     memcached.pause()

@@ -40,9 +40,9 @@ def test_counting_begins_again_with_a_whole_line(pipe: tuple[int, int]) -> None:
     read, write = pipe
     discarding = supervisor._Pipe(read)
     os.write(write, b"a\nhalf")
-    thread = Thread(target=discarding.discard, args=[0.01])
+    thread = Thread(target=discarding.discard, args=[0.5])
     thread.start()
-    thread.join(0.1)  # it would be wrong if it ended now
+    thread.join(0.7)  # it would be wrong if it ended now
     os.write(write, b" rest\nwhole\n")
     thread.join()
     assert os.read(read, 100) == b"whole\n"
