@@ -37,10 +37,10 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments. Raises UsageError for mistakes."""
-        words = fill_bare(args)
+        words, parameters = fill_bare(args), parameters_of(ctx)
         for option, value in pairwise(words[: words.index("--")] if "--" in words else words):
-            found = parameters_of(ctx).get(option)
-            if found and not found.is_flag and value.partition("=")[0] in parameters_of(ctx):
+            found = parameters.get(option)
+            if found and not found.is_flag and value.partition("=")[0] in parameters:
                 raise without_value(ctx, option)
         try:
             return super().parse_args(ctx, words)

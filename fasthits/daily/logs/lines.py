@@ -125,7 +125,7 @@ def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None,
 
 def _unpacked(blocks: Iterator[memoryview], source: object) -> Iterator[memoryview]:
     name = _name_of(source)
-    if not _is_file(source):  # that of gzip.open has the name of the compressed file, and may well be empty
+    if _file_of(source) is None:  # that of gzip.open has the name of the compressed file, and may well be empty
         name = name.removesuffix(suffix_of(name))
     try:
         yield from unpack_blocks(blocks, name)
@@ -138,8 +138,10 @@ def _name_of(source: object) -> str:
     return name if isinstance(name, str) else "<stream>"
 
 
-def _is_file(source: object) -> bool:
-    return isinstance(getattr(source, "raw", source), FileIO)
+def _file_of(source: object) -> FileIO | None:
+    """Return the file of the system that *source* reads without a change of its bytes; None for any other stream."""
+    raw = getattr(source, "raw", source)
+    return raw if isinstance(raw, FileIO) else None
 
 
 def _read_blocks(source: "BinaryFile | Iterable[Buffer]", compiled: CompiledRules) -> Iterator[memoryview]:
@@ -169,8 +171,8 @@ def _blocks_of_file(source: BinaryFile) -> Iterator[memoryview]:
 
 def _may_go_on(source: BinaryFile) -> bool:
     """Tell whether a file that has given no bytes may give more: `read1` of one that does not wait gives b"", too."""
-    raw = getattr(source, "raw", source)
-    return isinstance(raw, FileIO) and not os.get_blocking(raw.fileno()) and raw.read(1) != b""
+    file = _file_of(source)
+    return file is not None and not os.get_blocking(file.fileno()) and file.read(1) != b""
 
 
 def _checked_blocks(blocks: Iterator[memoryview], compiled: CompiledRules) -> Iterator[memoryview]:
