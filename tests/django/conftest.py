@@ -16,7 +16,7 @@ from django.test.utils import override_settings, setup_test_environment, teardow
 
 from fasthits.django import live
 from fasthits.live import quick
-from tests.django.support import ParseLog
+from tests.django.support import ITS_ZONE, ParseLog
 from tests.django_app.models import PressRelease
 from tests.support.commands import write
 from tests.support.logger import DAY, access_lines
@@ -81,7 +81,7 @@ def count_today(memcached: Memcached) -> Iterator[Callable[[Iterable[str]], None
 
     def count(paths: Iterable[str]) -> None:
         lines = access_lines(paths, live.today())
-        assert run_fasthits("log", "--memcached", memcached.spec, stdin=lines).returncode == 0
+        assert run_fasthits("log", "--memcached", memcached.spec, stdin=lines, env=ITS_ZONE).returncode == 0
 
     with override_settings(FASTHITS=settings.FASTHITS | {"MEMCACHED": memcached.spec}):
         yield count

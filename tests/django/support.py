@@ -5,6 +5,8 @@ from datetime import date
 
 from fasthits.django.models import Hits
 
+ITS_ZONE = {"TZ": "Europe/Berlin"}
+"""The environment of loggers on a machine in the site's time zone, which need not be this machine's."""
 ParseLog = Callable[..., tuple[str, str]]
 """The function that the fixture `parse_log` returns."""
 

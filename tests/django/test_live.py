@@ -23,6 +23,7 @@ from fasthits.django import live
 from fasthits.django.addresses import path_of, sign
 from fasthits.django.live import with_hits_today
 from fasthits.live import quick
+from tests.django.support import ITS_ZONE
 from tests.django_app.models import Note, Photo, PressRelease
 from tests.django_app.wire import Wire
 from tests.support.certificates import Authority
@@ -133,7 +134,7 @@ def test_where_each_host_is_counted_separately_the_number_is_unknown(
 ) -> None:
     monkeypatch.setattr(live, "FIGURES_SECONDS", 0.0)
     line = b"www.example.org:80 " + access_lines(["/press/a/"], live.today())
-    assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line).returncode == 0
+    assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line, env=ITS_ZONE).returncode == 0
     assert [release.hits_today for _ in range(3)] == [live.UNKNOWN] * 3
     assert with_hits_today([release])[0].hits_today is live.UNKNOWN
     (record,) = caplog.records
@@ -153,7 +154,7 @@ def test_whether_each_host_is_counted_separately_is_asked_until_a_logger_tells(
     count_today([])
     assert release.hits_today is not live.UNKNOWN
     line = b"www.example.org:80 " + access_lines(["/press/a/"], live.today())
-    assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line).returncode == 0
+    assert run_fasthits("log", "--memcached", memcached.spec, "--by-host", stdin=line, env=ITS_ZONE).returncode == 0
     assert release.hits_today is live.UNKNOWN
 
 

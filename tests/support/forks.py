@@ -32,9 +32,21 @@ MARK = "FASTHITS_TEST_MARK"
 NO_MARK = "0" * 32
 SERVE = "from tests.support.forks import serve; serve()"
 MESSAGE_BYTES = 1 << 17
-IMPORTED_WHEN_USED = ("fasthits.django", "fasthits.web", "fasthits.__main__")
-IMPORTED_FOR = {"serve": "fasthits.web.server", "--cluster": "distributed", "dask": "distributed"}
-"""Words of commands, and the slow modules that are imported before the first of these commands."""
+IMPORTED_WHEN_USED = (
+    *("fasthits.django", "fasthits.web", "fasthits.__main__"),
+    *("fasthits.daily.parquet", "fasthits.daily.postgres", "fasthits.daily.logs.s3", "fasthits.daily.logs.sftp"),
+)
+IMPORTED_FOR = {
+    "serve": "fasthits.web.server",
+    "--cluster": "distributed",
+    "dask": "distributed",
+    ".parquet": "fasthits.daily.parquet.target",
+    "postgresql:": "fasthits.daily.postgres.database",
+    "s3:": "fasthits.daily.logs.s3",
+    "sftp:": "fasthits.daily.logs.sftp",
+}
+"""How words of commands begin or end, and the large modules that these commands need. Commands that need the same of
+them have a process that forks: a fork takes the longer, the larger that process is."""
 READ_AT_RUN_TIME = ("FASTHITS_", "_FASTHITS_COMPLETE", "COMP_", "AWS_", "COLUMNS", "HOME", "TZ")
 """Environment variables that take effect even if they are set after the start of a process."""
 
@@ -66,7 +78,7 @@ class Forked:
         }
         end, theirs = os.pipe()
         try:
-            socket.send_fds(_server(), [json.dumps(request).encode()], [*streams, theirs])
+            socket.send_fds(_server(*_needed(args)), [json.dumps(request).encode()], [*streams, theirs])
         finally:
             os.close(theirs)
         self.args = ["fasthits", *args]
@@ -138,14 +150,24 @@ def _read_all(pipe: int) -> bytes:
         return file.read()
 
 
+def _needed(args: Sequence[str]) -> list[str]:
+    return sorted(
+        {
+            module
+            for end, module in IMPORTED_FOR.items()
+            if any(each.startswith(end) or each.endswith(end) for each in args)
+        }
+    )
+
+
 @cache
-def _server() -> socket.socket:
-    """Return the connection to the process that forks. That process ends with this process."""
+def _server(*modules: str) -> socket.socket:
+    """Return the connection to the process that forks, which has imported *modules*. It ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
     own["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(fasthits.__file__).parents[1]), own.get("PYTHONPATH"))))
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(theirs.fileno())],
+        [sys.executable, "-c", SERVE, str(theirs.fileno()), *modules],
         stdin=subprocess.PIPE,  # pipes, like the streams of each command
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -164,10 +186,10 @@ def serve() -> None:
     from fasthits.rules.compiled import ASSUMED, CompiledRules
     from fasthits.rules.rules import Rules
 
-    for module in walk_packages(fasthits.__path__, "fasthits.", onerror=None):
-        if not module.name.startswith(IMPORTED_WHEN_USED):
-            with suppress(ImportError):  # a module of an extra that is not installed
-                import_module(module.name)
+    modules = [each.name for each in walk_packages(fasthits.__path__, "fasthits.", onerror=None)]
+    for name in [*(each for each in modules if not each.startswith(IMPORTED_WHEN_USED)), *sys.argv[2:]]:
+        with suppress(ImportError):  # a module of an extra that is not installed
+            import_module(name)
     preload()
     CompiledRules(Rules()).line_rules(ASSUMED)  # makes the named formats, which take a fifth of the time of a command
     gc.collect()
@@ -188,9 +210,6 @@ def serve() -> None:
         if not request:
             sys.exit()
         asked = json.loads(request)
-        for word in IMPORTED_FOR.keys() & set(asked["args"]):
-            with suppress(ImportError):  # a module of an extra that is not installed
-                import_module(IMPORTED_FOR[word])
         *streams, end = streams
         if not (command := os.fork()):
             break
