@@ -173,14 +173,21 @@ def _check_files(patterns: Sequence[str], compiled: "CompiledRules") -> None:
     """Warn of log files that are missing or cannot be read, for which the follower would wait, or whose last lines it
     could not count."""
     from fasthits.live.follow.files import Files
+    from fasthits.live.follow.open_files import OpenFiles
     from fasthits.live.misfits import misfit_of
 
-    files = Files(patterns, lambda _: None, lambda _, text: say(f"warning: {text}"))
-    files.look()
-    for tail in files.tails.values():
+    def ignore(_: str) -> None:
+        pass
+
+    def warn(_: str, text: str) -> None:
+        say(f"warning: {text}")
+
+    opened = OpenFiles(ignore, warn)
+    Files(patterns, opened, ignore, warn).look()
+    for tail in opened.tails.values():
         if misfit := misfit_of(tail.lines_before(), compiled):
             say(f"warning: {tail.path}: {misfit}")
-    files.close()
+    opened.close()
 
 
 def _confirm(text: str) -> None:

@@ -25,6 +25,7 @@ from fasthits.live.connections import Abandoned
 from fasthits.live.follow.deliveries import Deliveries
 from fasthits.live.follow.files import Files
 from fasthits.live.follow.inotify import FolderWatch, Rename
+from fasthits.live.follow.open_files import OpenFiles
 from fasthits.live.follow.positions import (
     START_OVER,
     FileId,
@@ -95,7 +96,8 @@ class Follower:
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
-        self._files = Files(self._patterns, say, self._report)
+        self._opened = OpenFiles(say, self._report)
+        self._files = Files(self._patterns, self._opened, say, self._report)
         self._tally = Tally(compiled)
         self._last = Mark(0, ())
         """The end of the last segment."""
@@ -142,7 +144,7 @@ class Follower:
             self._deliveries.abandon()
             self._deliveries.close()
             self._folders.close()
-            self._files.close()
+            self._opened.close()
             self._state_file.close()
 
     # Where to begin
@@ -153,7 +155,7 @@ class Follower:
         marks = dict(state.marks)
         patterns = [pattern for pattern in self._patterns if pattern in state.patterns]
         if marks and not state.clean:
-            self._files.hold(_earliest(marks))
+            self._opened.hold(_earliest(marks))
             marks = self._recover(marks)
         self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
         self._folders.watch(self._files.folders())
@@ -184,7 +186,7 @@ class Follower:
         found, self._doubted = self._deliveries.recover(marks, self._began_at)
         self._recovering = False
         for server, mark in found.items():
-            if mark != marks[server] and self._files.contradict(mark.positions):
+            if mark != marks[server] and self._opened.contradict(mark.positions):
                 raise self._outrun_by(server)
         if self._doubted:
             hits = f"{counted(self._doubted, 'hit')} in doubt, not counted again"
@@ -194,12 +196,12 @@ class Follower:
     def _limit(self) -> None:
         """Limit reading to the next mark that a server has reached already."""
         if not self._ahead:
-            for tail in self._files.tails.values():
+            for tail in self._opened.tails.values():
                 tail.limit = None
             return
         limits = {position.file: position.offset for position in self._ahead[0].positions}
         older = {position.file for position in self._last.positions}
-        for tail in self._files.tails.values():
+        for tail in self._opened.tails.values():
             tail.limit = limits.get(tail.origin, None if tail.origin in older else tail.offset)
 
     # The loop
@@ -229,7 +231,7 @@ class Follower:
         self._files.look(renames)
         if self._ahead:
             self._limit()
-        self._tally.forget_all_but(self._files.tails)
+        self._tally.forget_all_but(self._opened.tails)
         self._look_at = time.monotonic() + (LOOK_SECONDS if self._folders.fileno() is None else WATCHED_LOOK_SECONDS)
 
     def _read_on(self) -> "_Reading":
@@ -239,7 +241,7 @@ class Follower:
         found = True
         while found:
             found = False
-            for tail in list(self._files.tails.values()):
+            for tail in list(self._opened.tails.values()):
                 if self._tally.rows >= SEGMENT_ROWS or self._tally.bytes >= SEGMENT_BYTES:
                     self._cut()
                 if self._deliveries.rows + self._tally.rows >= self._max_paths:
@@ -255,7 +257,7 @@ class Follower:
 
     def _read(self, tail: Tail) -> bool:
         """Count the next lines of a file; return whether there were any."""
-        lines = self._files.read(tail)
+        lines = self._opened.read(tail)
         if not lines:
             return False
         try:

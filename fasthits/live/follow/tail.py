@@ -49,6 +49,8 @@ class Tail:
         self._last = self._find_last(offset)
         self._columns = self._find_columns()
         self._grew_at = time.monotonic()
+        self._seen_at = self._grew_at
+        """When the file was known to be as it was read, for the last time."""
         self._begun_at = float("-inf") if offset else self._grew_at
         self.learn_head()
 
@@ -64,8 +66,11 @@ class Tail:
 
     @property
     def is_young(self) -> bool:
-        """Whether the next log of this name may begin with the same lines, because both begin in the same second."""
-        return time.monotonic() < self._begun_at + YOUNG_SECONDS
+        """Whether the next log of this name may begin with the same lines, because both begin in the same second.
+
+        On a busy machine the follower may see the next log long after it has begun.
+        """
+        return self._seen_at < self._begun_at + YOUNG_SECONDS
 
     def position(self) -> Position:
         """Return the position up to which the file has been read."""
@@ -130,12 +135,20 @@ class Tail:
 
     def has_nothing_new(self) -> bool:
         """Tell, with one system call, that there was no more line and that the file still has the same size."""
+        now = time.monotonic()
         waits = self.rotated or self.counted or self.limit is not None or self.before != NO_FILE
-        return not waits and self.ended_at == self.size
+        if waits or self.ended_at != self.size:
+            return False
+        self._seen_at = now
+        return True
 
     def is_truncated(self) -> bool:
         """Tell whether the file is no longer the file read so far."""
-        return self.size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
+        now = time.monotonic()
+        if self.size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head:
+            return True
+        self._seen_at = now
+        return False
 
     def start_again(self) -> None:
         """Read the file from its first byte outside a hole: a writer that does not append leaves a hole."""
@@ -145,7 +158,7 @@ class Tail:
             self.offset = 0
         self.ended_at = -1
         self._head = self._columns = b""
-        self._begun_at = time.monotonic()
+        self._begun_at = self._seen_at = time.monotonic()
         self._last = self._find_last(self.offset)
         self.origin = NO_FILE
 

@@ -3,16 +3,29 @@
 import gzip
 import lzma
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fasthits.live.follow import files
 from fasthits.live.follow import tail as followed
 from fasthits.live.follow.files import Files
+from fasthits.live.follow.open_files import OpenFiles
 from fasthits.live.follow.positions import HEAD_BYTES, Positions
+
+
+def find_files(patterns: Sequence[str], said: list[str]) -> tuple[OpenFiles, Files]:
+    """Return the files that are read, and what finds them, before the first look."""
+
+    def report(cause: str, text: str) -> None:
+        said.append(text)
+
+    opened = OpenFiles(said.append, report)
+    return opened, Files(patterns, opened, said.append, report)
 
 
 class Following:
@@ -23,7 +36,7 @@ class Following:
     ):
         self.said: list[str] = []
         names = list(map(str, patterns))
-        self.files = Files(names, self.said.append, lambda cause, text: self.said.append(text))
+        self.opened, self.files = find_files(names, self.said)
         if known is not None:
             self.files.resume(positions, names, known, 0.0)
         self.files.look()
@@ -35,8 +48,8 @@ class Following:
         again = True
         while again:
             again = False
-            for tail in list(self.files.tails.values()):
-                block = self.files.read(tail)
+            for tail in list(self.opened.tails.values()):
+                block = self.opened.read(tail)
                 found += block
                 again |= bool(block)
         return sorted(found.decode().splitlines())
@@ -45,7 +58,7 @@ class Following:
         """Return the object that goes on after a restart."""
         positions = self.files.positions()
         known = self.files.known
-        self.files.close()
+        self.opened.close()
         return Following(*patterns, positions=positions, known=known)
 
 
@@ -133,7 +146,7 @@ def test_a_rotated_file_is_closed_when_nothing_has_come_for_long(log: Path, monk
     assert following.lines() == ["two"]
     monkeypatch.setattr(followed, "KEEP_SECONDS", -1.0)
     assert following.lines() == ["last"]
-    assert len(following.files.tails) == 1
+    assert len(following.opened.tails) == 1
 
 
 def test_a_file_that_was_renamed_before_it_was_seen_is_read(log: Path) -> None:
@@ -224,12 +237,12 @@ def test_a_file_with_nothing_new_is_not_read_again_before_the_next_look(
     following = Following(log)
     append(log, "one\ntw")
     assert following.lines() == ["one"]
-    (tail,) = following.files.tails.values()
+    (tail,) = following.opened.tails.values()
     with monkeypatch.context() as patch:
         patch.setattr(os, "pread", None)
-        assert following.files.read(tail) == b""
+        assert following.opened.read(tail) == b""
     append(log, "o\n")
-    assert following.files.read(tail) == b"two\n"
+    assert following.opened.read(tail) == b"two\n"
 
 
 def test_a_line_in_room_that_its_writer_had_reserved_is_read(log: Path) -> None:
@@ -337,18 +350,18 @@ def test_after_a_kill_a_file_may_disappear_while_memcached_is_asked(log: Path) -
     append(log, "one" * 9 + "\n")
     assert following.lines() == ["one" * 9]
     append(log, "two\n")
-    (position,) = (tail.position() for tail in following.files.tails.values())
-    following.files.close()
+    (position,) = (tail.position() for tail in following.opened.tails.values())
+    following.opened.close()
     said: list[str] = []
-    files = Files([str(log)], said.append, lambda cause, text: said.append(text))
-    files.hold((position,))
+    opened, files = find_files([str(log)], said)
+    opened.hold((position,))
     log.unlink()
     append(log, "three\n")
     files.resume((position,), [str(log)], {}, 0.0)
     files.look()
-    assert sorted(files.read(tail) for tail in files.tails.values()) == [b"three\n", b"two\n"]
+    assert sorted(opened.read(tail) for tail in opened.tails.values()) == [b"three\n", b"two\n"]
     assert said == []
-    files.close()
+    opened.close()
 
 
 def test_after_a_restart_no_line_of_a_copy_counts_twice(log: Path) -> None:
@@ -470,7 +483,7 @@ def test_where_a_server_was_ahead_a_missing_log_goes_on_there(log: Path) -> None
     assert following.lines() == ["two"]
     ahead = following.files.positions()
     known = following.files.known
-    following.files.close()
+    following.opened.close()
     with missing(log):
         following = Following(log, positions=behind, known=known)
         following.files.move_absent_to(ahead)
@@ -514,12 +527,12 @@ def test_after_a_restart_a_new_pattern_begins_at_the_end(log: Path, tmp_path: Pa
     following = Following(log)
     other = tmp_path / "other.log"
     append(other, "old\n")
-    positions = tuple(tail.position() for tail in following.files.tails.values())
+    positions = tuple(tail.position() for tail in following.opened.tails.values())
     said: list[str] = []
-    files = Files([str(log), str(other)], said.append, lambda cause, text: said.append(text))
+    opened, files = find_files([str(log), str(other)], said)
     files.resume(positions, [str(log)], {}, 0.0)
     files.look()
-    assert [files.read(tail) for tail in files.tails.values()] == [b""]
+    assert [opened.read(tail) for tail in opened.tails.values()] == [b""]
     assert "other.log is followed for the first time" in said[0]
 
 
@@ -656,6 +669,27 @@ def test_a_new_log_that_begins_in_the_same_second_is_no_copy(log: Path, monkeypa
         log.rename(log.with_name("access.log.1"))
         log.touch()
         assert following.lines() == []
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_new_log_that_began_in_the_same_second_is_no_copy_if_it_is_seen_late(
+    log: Path, in_place: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine is so busy that the follower does not run for long."""
+    monkeypatch.setattr(followed, "YOUNG_SECONDS", 60.0)
+    log.touch()
+    following = Following(log)
+    append(log, "one\n" * 500)
+    assert following.lines() == ["one"] * 500
+    late = time.monotonic() + 100
+    monkeypatch.setattr(followed, "time", SimpleNamespace(monotonic=lambda: late))
+    if in_place:
+        log.write_text("")
+        assert following.lines() == []
+    else:
+        log.rename(log.with_name("access.log.1"))
+    append(log, "one\n" * 300)
+    assert following.lines() == ["one"] * 300
 
 
 def test_an_edited_copy_of_a_log_is_reported_and_counts_from_the_first_change(log: Path) -> None:
