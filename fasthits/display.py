@@ -23,6 +23,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def some_of(texts: Sequence[str], most: int, comma: str = ", ") -> str:
+    """Return the first *most* of *texts*, and how many more there are: there may be a log for each of a thousand sites.
+
+    >>> some_of(["/a", "/b", "/c"], 2)
+    '/a, /b and 1 more'
+    """
+    more = f" and {len(texts) - most:,} more" * (len(texts) > most)
+    return comma.join(texts[:most]) + more
+
+
 def as_sent(path: str) -> str:
     """Return a path as browsers send it: ``/caf%C3%A9`` for ``/café``."""
     encoded = path.encode("utf-8", "surrogateescape")

@@ -44,6 +44,8 @@ RETRY_SECONDS = 5.0
 PROOF_SECONDS = 1.0
 """After a failure, counting must go well for this long before the logger says so."""
 REPORT_SECONDS = 60.0
+MOST_ALIKE = 10
+"""The lines about different files or servers that one kind of cause may have in REPORT_SECONDS."""
 READ_BYTES = 1 << 20
 PATIENCE_SECONDS = 2.0
 """Ten times what loading and preparing take on a busy machine."""
@@ -207,7 +209,10 @@ class _Pipe:
 
 
 class Throttle:
-    """Passes on at most one line a minute for each cause, and counts the lines."""
+    """Passes on at most one line a minute for each cause, and counts the lines.
+
+    The first word of a cause is its kind. If a thousand log files cannot be read, some of them are enough.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.said = Counter[str]()
@@ -219,8 +224,12 @@ class Throttle:
         """Say *text*, unless *cause* had a line less than a minute ago; return whether it was said."""
         now = time.monotonic()
         self._quiet_until = {known: at for known, at in self._quiet_until.items() if at > now}
-        if cause in self._quiet_until:
+        kind = cause.partition(" ")[0]
+        alike = sum(known.partition(" ")[0] == kind for known in self._quiet_until)
+        if cause in self._quiet_until or alike > MOST_ALIKE:
             return False
+        if alike == MOST_ALIKE:
+            text = f"{text}; more lines like this are left out for a minute"
         self._quiet_until[cause] = now + REPORT_SECONDS
         self.said[cause] += 1
         self._say(text)

@@ -54,6 +54,7 @@ class CompiledRules:
         self.keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[Format, LineRules] = {}
+        self._field_rules: dict[Format, LineRules] = {}
         self._alike: dict[str, LineRules] = {}
         self._ways: dict[Format, tuple[Format, ...]] = {}
         self._judge = final_path(rules)
@@ -183,7 +184,9 @@ class CompiledRules:
 
     def field_rules(self, log_format: Format) -> LineRules:
         """Return the object with which `parse_line` and `find_fields` read lines of *log_format* as counting does."""
-        return field_rules(self.ways(log_format))
+        if log_format not in self._field_rules:
+            self._field_rules[log_format] = field_rules(self.ways(log_format))
+        return self._field_rules[log_format]
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.

@@ -94,6 +94,22 @@ def test_a_cause_is_reported_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> N
     assert told == ["a 0", "b 0", "a 60", "b 60", "a 120", "b 120"]
 
 
+def test_causes_of_one_kind_have_a_few_lines_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now)
+    told: list[str] = []
+    report = Throttle(told.append)
+    for minute in range(2):
+        now = 1000.0 + minute * 60
+        told.clear()
+        for number in range(3000):
+            report(f"unreadable {number}", f"cannot read {number}")
+        assert report("state", "cannot write the state")
+        assert told[:2] == ["cannot read 0", "cannot read 1"]
+        assert told[-2:] == ["cannot read 10; more lines like this are left out for a minute", "cannot write the state"]
+        assert len(told) == 12
+
+
 def test_a_failure_is_reported_in_one_line_with_its_exit_code() -> None:
     assert describe(UsageError("no such user", "joe", "name another"))[::2] == ("no such user: joe (name another)", 2)
     assert describe(MemoryError())[::2] == ("out of memory", 1)

@@ -11,7 +11,7 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.dated import DatedLog
 from fasthits.daily.logs.extents import Ends, Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import STDIN, LogFile
-from fasthits.display import CURLY_QUOTES
+from fasthits.display import CURLY_QUOTES, some_of
 from fasthits.errors import LogFileError
 from fasthits.formats.format import Format
 from fasthits.rules.compiled import CompiledRules
@@ -115,7 +115,8 @@ class Sources:
     def _copies(self) -> Iterator[str]:
         """Yield a warning for files that begin with the same lines: a copy counts its hits twice."""
         for names in ([each.name for each in files] for files in self._starts.values() if len(files) > 1):
-            yield f"warning: the same lines begin {', '.join(names)}: if these are copies, their hits count twice"
+            named = some_of(names, NAMED_FILES)
+            yield f"warning: the same lines begin {named}: if these are copies, their hits count twice"
 
     def error_of_missing(self) -> LogFileError:
         """Return the error to raise if no day has a file."""
@@ -153,9 +154,8 @@ def _hints_of(name: str) -> Iterator[str]:
 
 def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:
     """Return a note on names that match a pattern, but are no log files."""
-    names = [f"{each.subject} is {each.failed.removeprefix('log file is ')}" for each in errors[:NAMED_FILES]]
-    more = f" and {len(errors) - NAMED_FILES:,} more" * (len(errors) > NAMED_FILES)
-    return f"left out of {pattern}: {', '.join(names)}{more}"
+    names = [f"{each.subject} is {each.failed.removeprefix('log file is ')}" for each in errors]
+    return f"left out of {pattern}: {some_of(names, NAMED_FILES)}"
 
 
 def _rotated_logs(

@@ -9,13 +9,14 @@ from fasthits.daily.days import name_days
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
-from fasthits.display import printable
+from fasthits.display import printable, some_of
 from fasthits.rules.guidance import main_reason, shown
 
 NAMED_GAPS = 3
 """The number of missing parts of a day that a message names."""
 NAMED_SERVERS = 10
 NAMED_FILES = 10
+"""How many files a message names, and about how many there are remarks."""
 NAMED_DAYS = 10
 """How many days with fewer or more hits a message names, with their numbers."""
 
@@ -78,8 +79,9 @@ def days_left(found: Counted, fewer: Sequence[Change], why_fewer: str = WHY_FEWE
         yield from _unreadable(found)
     for day, gaps in found.parts.items():
         if day not in found.days:
-            ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
-            yield f"not the whole day, left unchanged: {day}: {_join(gaps)} ({'; '.join(ways)})"
+            ways = some_of(list(dict.fromkeys(gap.hint for gap in gaps if gap.hint)), NAMED_GAPS, "; ")
+            ways += "; " * bool(ways) + "--partial counts what is there"
+            yield f"not the whole day, left unchanged: {day}: {_join(gaps)} ({ways})"
     yield from fewer_left(fewer, why_fewer)
 
 
@@ -112,15 +114,14 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         yield f"warning: no hits, and {number_of(lines, 'line')} filtered by one rule ({reason}): {found.left_out}"
     if found.advice and found.days_seen:
         yield f"warning: {found.malformed:,} of {number_of(found.lines, 'line')} cannot be read; see the examples"
-    for name, lack in found.lacking.items():
-        yield f"warning: {name}: {lack}"
-    yield from found.notes
+    yield from _first_of([f"warning: {name}: {lack}" for name, lack in found.lacking.items()])
+    yield from _first_of([note for note in found.notes if note.startswith("warning")])
+    yield from _first_of([note for note in found.notes if not note.startswith("warning")])
     for day in found.days:
         if day in found.parts:
             yield f"{day} is only a part: {_join(found.parts[day])}"
     for day, names in found.missing_servers.items():
-        more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
-        named = ", ".join(names[:NAMED_SERVERS]) + more
+        named = some_of(names, NAMED_SERVERS)
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
 
 
@@ -146,10 +147,14 @@ def examples(found: Counted) -> Iterator[str]:
         yield from found.advice.lines()
 
 
+def _first_of(lines: Sequence[str]) -> Iterator[str]:
+    yield from lines[:NAMED_FILES]
+    if len(lines) > NAMED_FILES:
+        yield f"and {len(lines) - NAMED_FILES:,} more like this"
+
+
 def _join(gaps: Sequence[Gap]) -> str:
-    texts = list(dict.fromkeys(gap.text for gap in gaps))
-    more = len(texts) - NAMED_GAPS
-    return "; ".join(texts[:NAMED_GAPS]) + f"; and {more} more" * (more > 0)
+    return some_of(list(dict.fromkeys(gap.text for gap in gaps)), NAMED_GAPS, "; ")
 
 
 def _unreadable(found: Counted) -> Iterator[str]:
@@ -163,7 +168,8 @@ def _unreadable(found: Counted) -> Iterator[str]:
 def _why_unseen(found: Counted) -> str:
     days = name_days(found.unseen)
     explain = f"fasthits explain {found.any_file} shows how each line is read"
-    hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen]))
+    damaged = list(dict.fromkeys(map(str, found.damaged)))
+    hints = [*damaged[:NAMED_GAPS], *dict.fromkeys(found.hints_of_unseen)]
     if not found.lines:
         return f"the log is empty, left unchanged: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:

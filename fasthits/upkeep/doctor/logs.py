@@ -10,6 +10,7 @@ from fasthits._parse import HitTable, parse_lines
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
+from fasthits.display import some_of
 from fasthits.errors import LogFileError, StoreError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
@@ -21,6 +22,7 @@ from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 SAMPLE_BYTES = 1 << 18
 SAMPLE_LINES = 1000
 PARSED_SHARE = 0.9
+NAMED_FILES = 3
 SHOWN_CHARACTERS = 200
 """Most characters that a finding shows of a line."""
 AHEAD = timedelta(minutes=1)
@@ -42,7 +44,7 @@ def found(setup: Setup, today: date) -> str:
                 f"log file is empty: {each.name}", f"look whether the web server writes to it, or {NAME_LOGS}"
             )
     _check_whole(setup, yesterday, today)
-    return ", ".join(each.name for each in files)
+    return some_of([each.name for each in files], NAMED_FILES)
 
 
 def _check_whole(setup: Setup, day: date, today: date) -> None:

@@ -87,6 +87,26 @@ def test_neither_a_summary_nor_a_report_overwrites_another_kind_of_file(content:
     assert log.read_bytes() == content
 
 
+def test_remarks_on_many_logs_are_few_and_short(tmp_path: Path) -> None:
+    """A machine may have a log for each of a thousand sites."""
+    for site in range(100):
+        write(tmp_path / f"{site}" / "access.log", hit("/a"), hit("/b", DAY + timedelta(1)))
+    done = fasthits("rollup", str(DAY), "--logs", f"{tmp_path}/*/access.log", "--to", tmp_path / "hits.csv")
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 0
+    assert sum("taken as the log's first day" in line for line in lines) == 10
+    assert "  and 90 more like this" in lines
+    assert [line.partition("access.log and ")[2] for line in lines if "the same lines begin" in line] == [
+        "95 more: if these are copies, their hits count twice"
+    ]
+    for site in range(100):
+        write(tmp_path / f"{site}" / "access.log.1", hit(f"/{site}", DAY - timedelta(1)))
+    done = fasthits("rollup", str(DAY), "--logs", f"{tmp_path}/*/access.log", "--to", tmp_path / "other.csv")
+    (said,) = [line for line in done.stderr.decode().splitlines() if "not the whole day" in line]
+    assert said.count("its beginning is missing") == said.count("name all files of the log") == 3
+    assert said.count(" and 97 more") == 2
+
+
 def test_a_terminal_sees_a_progress_bar(tmp_path: Path) -> None:
     log = write(tmp_path / "a.log", hit("/a") * 1000)
     terminal, theirs = os.openpty()
