@@ -171,9 +171,9 @@ def _permission_told() -> Iterator[None]:
 
 
 def _newest(setup: Setup, today: date) -> LogFile:
-    """Return today's log if it has lines, else yesterday's."""
+    """Return today's log if it has lines, else yesterday's: the file that was written last."""
     files = [each for each in files_of(setup, today) if sample(each)]
-    return (files or _files_of(setup, today))[-1]
+    return max(files or _files_of(setup, today), key=lambda each: each.modified)
 
 
 def _files_of(setup: Setup, today: date) -> list[LogFile]:
