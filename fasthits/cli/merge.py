@@ -8,7 +8,7 @@ from fasthits.cli.options import MergedTo
 from fasthits.cli.output import echo, progress_bar, say
 from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days
-from fasthits.display import counted, printable
+from fasthits.display import counted, printable, some_of
 from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
@@ -65,18 +65,25 @@ def merge(
 
 
 def _print_summary(result: "Merged", files: int, target: str) -> None:
+    from fasthits.daily.partials.merging import NAMED_SERVERS
     from fasthits.daily.targets.refusals import more_than_kept
     from fasthits.daily.urls import shown
 
     servers, partials = counted(len(result.servers), "server"), counted(files, "partial")
     say(f"{servers} in {partials}, {result.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s")
-    remarks = [f"{day} is only a part: {'; '.join(result.parts[day])}" for day in result.days if day in result.parts]
-    remarks += [f"{day} is without {', '.join(result.missing[day])}" for day in result.days if day in result.missing]
-    for remark in remarks:
-        echo(f"  {printable(remark)}", err=True)
+    for day in result.days:
+        if day in result.parts:
+            _remark(f"{day} is only a part: {some_of(result.parts[day], NAMED_SERVERS, '; ')}")
+    for day in result.days:
+        if day in result.missing:
+            _remark(f"{day} is without {some_of(result.missing[day], NAMED_SERVERS)}")
     if result.days:
         where = "standard output" if target == "-" else shown(target)
         found = f"{counted(result.hits, 'hit')}, {counted(result.rows, 'row')} for {name_days(result.days)}"
-        echo(f"  {found} in {printable(where)}", err=True)
+        _remark(f"{found} in {where}")
     for line in more_than_kept(result.more):
-        echo(f"  {line}", err=True)
+        _remark(line)
+
+
+def _remark(text: str) -> None:
+    echo(f"  {printable(text)}", err=True)

@@ -18,6 +18,7 @@ from fasthits.daily.partials.files import AGAIN, Advance, Partial, of_days, read
 from fasthits.daily.partials.target import check_about, difference, hits_of
 from fasthits.daily.targets.refusals import ONLY_RULES, Change, fewer_left
 from fasthits.daily.targets.target import Target
+from fasthits.display import some_of
 from fasthits.errors import TableError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LEAST_HITS, LEAST_BYTES = 1_000, 128
 """Smaller partials may have the same rows by chance, such as those of servers that only a health check visits."""
+NAMED_SERVERS = 10
+NAMED_GAPS = 3
 
 
 class Merged(NamedTuple):
@@ -122,7 +125,7 @@ class Servers:
         parts: dict[date, list[str]] = {}
         for (server, day), found in sorted(self._counts.items(), key=itemgetter(0)):
             if gaps := found.about["days"][day]["gaps"]:
-                parts.setdefault(date.fromisoformat(day), []).append(f"{server}: {'; '.join(gaps)}")
+                parts.setdefault(date.fromisoformat(day), []).append(f"{server}: {some_of(gaps, NAMED_GAPS, '; ')}")
         return parts
 
     def rows(self, days: Sequence[date], workshop: Workshop, advance: Advance) -> MergedRows:
@@ -174,7 +177,7 @@ def merge(
     try:
         replaced = target.replace(days, rows, with_fewer)
     except UnicodeDecodeError as error:  # a rollup escapes what is not UTF-8
-        names = ", ".join(found.name for found in servers.partials)
+        names = some_of([found.name for found in servers.partials], NAMED_SERVERS)
         raise TableError("rows of a partial are not UTF-8, nothing changed", names, AGAIN) from error
     left = {day for day, *_ in replaced.fewer}
     done = [day for day in days if day not in left]
@@ -193,14 +196,14 @@ def left_days(result: Merged) -> Iterator[str]:
     by_servers: dict[str, list[date]] = {}
     for day, servers in missing.items():
         if day not in fewer:
-            by_servers.setdefault(", ".join(servers), []).append(day)
+            by_servers.setdefault(some_of(servers, NAMED_SERVERS), []).append(day)
     for names, days in by_servers.items():
         hint = "add it; --partial keeps the day without it"
         yield f"no partial of {names}, left unchanged: {name_days(days)} ({hint})"
     for day, gaps in sorted(result.parts.items()):
         if day not in result.days and day not in fewer:
             hint = f"run fasthits rollup {day} again there; --partial keeps what is there"
-            yield f"not the whole day, left unchanged: {day}: {'; '.join(gaps)} ({hint})"
+            yield f"not the whole day, left unchanged: {day}: {some_of(gaps, NAMED_GAPS, '; ')} ({hint})"
     yield from fewer_left(result.fewer, f"is a server missing? {ONLY_RULES}")
 
 
