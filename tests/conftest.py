@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,8 +33,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).parents[1]
 IS_COLLECTING: list[bool] = []
-LONGEST_FIRST = ("web", "live", "django", "daily", "upkeep", "cli", "core")
-"""The rooms whose files take longest: those with a browser, then those with servers."""
+WAITING = ("upkeep", "web", "live")
+"""The rooms whose tests mostly wait, those whose files take longest first. Beside them run tests that compute."""
+COMPUTING = ("django", "daily", "cli", "core")
+"""The other rooms whose files take long, the longest first."""
 TOOLS_FOLDERS = ("__pycache__", ".hypothesis", ".pytest_cache", "pytest-cache-files-")
 """Where Python, Hypothesis and pytest keep their own files."""
 
@@ -74,15 +76,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="pylibmc is not installed"))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: (item.path not in slow, rank_of(item.path)))
+        places = places_of({item.path for item in items})
+        items.sort(key=lambda item: (item.path not in slow, places[item.path]))
     else:
         items.sort(key=lambda item: item.path in slow)
 
 
-def rank_of(file: Path) -> int:
-    """Return the rank of the room that a file's tests are of: a file of one that begins last may take longest."""
-    room = file.relative_to(ROOT).parts[1]
-    return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)
+def places_of(files: Iterable[Path]) -> dict[Path, tuple[float, Path]]:
+    """Return where to begin each file: those that wait and those that compute take turns, so that both end together.
+
+    A file of a room that takes long begins early: one that begins last may take longest.
+    """
+    waiting: list[tuple[int, Path]] = []
+    computing: list[tuple[int, Path]] = []
+    for file in files:
+        room = file.relative_to(ROOT).parts[1]
+        rooms, group = (WAITING, waiting) if room in WAITING else (COMPUTING, computing)
+        group.append((rooms.index(room) if room in rooms else len(rooms), file))
+    return {
+        file: (place / len(group), file)
+        for group in (waiting, computing)
+        for place, (_, file) in enumerate(sorted(group))
+    }
 
 
 @pytest.fixture
