@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` shows the main job, `make test` runs every check.
+# Two commands do all the set-up: `make demo` shows the main job, `make test` runs the tests.
 # Both make .venv with what they need; as root they also install what is missing of Debian's packages.
 
 PYTHON ?= python3
@@ -10,12 +10,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
 WORKERS ?= 6
 SPREAD := --dist loadfile --no-loadscope-reorder
-.PHONY: help demo page programs installed test coverage test-python test-pythons deb test-deb lint docs bench instructions clean
+.PHONY: help demo page programs installed test test-builds coverage test-python test-pythons deb test-deb lint docs bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
-	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
+	@echo "make test   lint, types, tests with real servers, benchmarks as tests"
+	@echo "make test-builds  the other tests: builds with sanitizers, of two clones, as README installs; instructions of the core"
 	@echo "make installed  what make test needs of Python's packages"
 	@echo "make test-pythons  the tests with each Python from 3.11 on that is here"
 	@echo "make coverage  which lines of fasthits the tests run, with pages in build/coverage/html"
@@ -104,13 +105,16 @@ programs:
 # The Python packages that the tests need.
 installed: .venv/installed-dev .venv/others build/agents build/axe
 
+PYTEST = FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest
 # Slow files are first, so that all workers end together. The old Django and the new typer come after,
 # without the tests that run in processes of their own for long; with PostgreSQL only what makes SQL of its own.
 OLD := -m 'not slow' -k 'not postgresql or test_parse_log.py or test_models.py'
 test: programs installed
-	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
-	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
-		$(BIN)/python -m pytest tests/django tests/cli/test_help_and_mistakes.py $(OLD) -n $(WORKERS) $(SPREAD)
+	$(PYTEST) tests benchmarks --benchmark-disable -m 'not builds' -n $(WORKERS) $(SPREAD)
+	PYTHONPATH=.venv/others $(PYTEST) tests/django tests/cli/test_help_and_mistakes.py $(OLD) -n $(WORKERS) $(SPREAD)
+
+test-builds: programs installed
+	$(PYTEST) tests benchmarks --benchmark-disable -m builds -n $(WORKERS) $(SPREAD)
 
 # Which lines of fasthits tests run, in percent and as pages. Slow tests add next to nothing to it. Some tests fail as
 # long as each process imports coverage and writes a file, and a process that is killed leaves a file that is cut off.

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.instructions import RECORD, find_slower, measure
 
 
+@pytest.mark.builds
 def test_the_core_takes_no_more_instructions_than_recorded() -> None:
     if not shutil.which("valgrind"):
         if os.environ.get("FASTHITS_REQUIRE_SERVERS") == "1":

@@ -66,6 +66,7 @@ def built(tree: Path, umask: int, copy: Callable[[str, str], object]) -> tuple[P
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_two_clones_build_the_same_wheel_and_sdist_with_the_right_files(tmp_path: Path) -> None:
     sdist, wheel = built(tmp_path / "one", 0o022, shutil.copy2)
     another = built(tmp_path / "another" / "clone", 0o077, shutil.copyfile)

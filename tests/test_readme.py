@@ -17,6 +17,7 @@ MOST_LINES = 150
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_the_commands_of_install_make_fasthits_work(tmp_path: Path) -> None:
     """This is done in a fresh clone, but in a folder of this test instead of /opt and /usr/bin."""
     clone = copytree(PROJECT, tmp_path / "clone", ignore=ignore_patterns(".*", "build", "demo", "*.so", "__pycache__"))

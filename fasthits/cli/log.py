@@ -179,14 +179,12 @@ def _check_files(patterns: Sequence[str], compiled: "CompiledRules") -> None:
     def ignore(_: str) -> None:
         pass
 
-    def warn(_: str, text: str) -> None:
-        say(f"warning: {text}")
-
+    warn = Throttle(lambda text: say(f"warning: {text}"))
     opened = OpenFiles(ignore, warn)
     Files(patterns, opened, ignore, warn).look()
     for tail in opened.tails.values():
         if misfit := misfit_of(tail.lines_before(), compiled):
-            say(f"warning: {tail.path}: {misfit}")
+            warn(f"misfit {tail.path}", f"{tail.path}: {misfit}")
     opened.close()
 
 

@@ -380,6 +380,7 @@ ONCE = (
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_the_tests_pass_in_a_build_with_sanitizers(tree: Path) -> None:
     libasan = find_libasan()
     sanitizers = "-fsanitize=address,undefined"
@@ -402,6 +403,7 @@ def test_the_tests_pass_in_a_build_with_sanitizers(tree: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.builds
 def test_the_tests_pass_in_a_build_without_vector_instructions(tree: Path) -> None:
     build_in(tree, "-DFASTHITS_WORDS -Og")
     tests = [f"tests/core/test_{name}.py" for name in ("memory_safety", "plain_gets", "blocks", "hit_table", "lines")]
