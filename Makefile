@@ -8,7 +8,7 @@ SHELL := /bin/bash
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 # Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
-WORKERS ?= 6
+WORKERS ?= 5
 SPREAD := --dist loadfile --no-loadscope-reorder
 .PHONY: help demo page programs installed test test-builds coverage test-python test-pythons deb test-deb lint docs bench instructions clean
 

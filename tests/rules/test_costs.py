@@ -14,7 +14,7 @@ NOISE = 200_000
 """So many instructions a longer line takes at once, for memory."""
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.builds]
 
 
 @pytest.fixture(scope="session")
