@@ -178,15 +178,23 @@ def _may_go_on(source: BinaryFile) -> bool:
 def _checked_blocks(blocks: Iterator[memoryview], compiled: CompiledRules) -> Iterator[memoryview]:
     """Yield *blocks*. Raises UsageError if the first are lines that have lost their newlines, as `bytes.splitlines`
     gives them: all would be read as one line.
+
+    Lines have the same words before their time. The rest of a line that another is glued to can be read, too, but has
+    more.
     """
-    rules, lines = compiled.field_rules(compiled.log_format or ASSUMED), 0
+    rules = compiled.field_rules(compiled.log_format or ASSUMED)
+    has_newline, begun = False, set[tuple[int, bool]]()
     for block in blocks:
-        if lines >= 0:
+        if not has_newline:
             text = bytes(block)
-            lines = -1 if b"\n" in text else lines + (_parse.parse_line(text, rules) is not None)
-            if lines > 1:
-                hint = r"blocks may end anywhere in a line: add b'\n' to each line"
-                raise UsageError("lines without newlines", repr(text[:40]), hint)
+            has_newline = b"\n" in text
+            if not has_newline and (parsed := _parse.parse_line(text, rules)):
+                before = text[: text.find(parsed.time)]
+                words = before.count(b" "), b'"' in before
+                if words in begun:
+                    hint = r"blocks may end anywhere in a line: add b'\n' to each line"
+                    raise UsageError("lines without newlines", repr(text[:40]), hint)
+                begun.add(words)
         yield block
 
 

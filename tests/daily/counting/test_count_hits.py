@@ -95,6 +95,12 @@ def test_blocks_of_a_stream_may_end_anywhere(data: st.DataObject, log: bytes) ->
     assert figures(count_hits(io.BytesIO(log), log_format=log_format.text)) == whole
 
 
+def test_a_block_that_ends_in_a_line_to_which_another_is_glued_is_no_line_without_a_newline() -> None:
+    begin, rest = hit("/a").rstrip().split(b" 512 ")
+    blocks = [begin + b" 512", b" " + rest + hit("/b").rstrip()]
+    assert figures(count_hits(iter(blocks))) == figures(count_hits(b"".join(blocks)))
+
+
 @given(line=mixed_logs.map(lambda log: split_lines(log)[0] if log else b"junk"), options=RULES)
 def test_explain_and_count_agree_on_a_line(line: bytes, options: dict[str, object]) -> None:
     wanted = rules_of(options)
