@@ -65,8 +65,7 @@ def merge(
 
 
 def _print_summary(result: "Merged", files: int, target: str) -> None:
-    from fasthits.daily.partials.merging import NAMED_SERVERS
-    from fasthits.daily.targets.refusals import more_than_kept
+    from fasthits.daily.targets.refusals import NAMED_SERVERS, more_than_kept
     from fasthits.daily.urls import shown
 
     servers, partials = counted(len(result.servers), "server"), counted(files, "partial")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,25 +83,29 @@ supervise(lambda: lambda: count)
     assert (done.stdout, done.stderr) == (b"1 b'a line\\n'\n", b"")
 
 
-def test_a_cause_is_reported_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of the supervisor, which shows `now`."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(supervisor.time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def test_a_cause_is_reported_once_a_minute(clock: SimpleNamespace) -> None:
     told: list[str] = []
     report = Throttle(told.append)
     for second in range(121):
-        now = 1000.0 + second
+        clock.now = 1000.0 + second
         report("a", f"a {second}")
         report("b", f"b {second}")
     assert told == ["a 0", "b 0", "a 60", "b 60", "a 120", "b 120"]
 
 
-def test_causes_of_one_kind_have_a_few_lines_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 1000.0
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: now)
+def test_causes_of_one_kind_have_a_few_lines_a_minute(clock: SimpleNamespace) -> None:
     told: list[str] = []
     report = Throttle(told.append)
     for minute in range(2):
-        now = 1000.0 + minute * 60
+        clock.now = 1000.0 + minute * 60
         told.clear()
         for number in range(3000):
             report(f"unreadable {number}", f"cannot read {number}")

@@ -16,7 +16,7 @@ from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_lay
 from fasthits.daily.partials import is_partial
 from fasthits.daily.partials.files import AGAIN, Advance, Partial, of_days, read_partial
 from fasthits.daily.partials.target import check_about, difference, hits_of
-from fasthits.daily.targets.refusals import ONLY_RULES, Change, fewer_left
+from fasthits.daily.targets.refusals import NAMED_GAPS, NAMED_SERVERS, ONLY_RULES, Change, fewer_left
 from fasthits.daily.targets.target import Target
 from fasthits.display import some_of
 from fasthits.errors import TableError, UsageError
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 LEAST_HITS, LEAST_BYTES = 1_000, 128
 """Smaller partials may have the same rows by chance, such as those of servers that only a health check visits."""
-NAMED_SERVERS = 10
-NAMED_GAPS = 3
 
 
 class Merged(NamedTuple):
