@@ -16,7 +16,7 @@ help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   lint, types, tests with real servers, benchmarks as tests"
-	@echo "make test-builds  the other tests: builds with sanitizers, of two clones, as README installs; instructions of the core"
+	@echo "make test-builds  the other tests: the builds (with sanitizers, of two clones, as README says), the instructions of the core"
 	@echo "make installed  what make test needs of Python's packages"
 	@echo "make test-pythons  the tests with each Python from 3.11 on that is here"
 	@echo "make coverage  which lines of fasthits the tests run, with pages in build/coverage/html"
