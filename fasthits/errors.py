@@ -1,5 +1,7 @@
 """All errors that fasthits raises for a user to act on, each with its exit code."""
 
+import sys
+
 
 class FasthitsError(Exception):
     """A failure that the user can act on: what failed, on which thing, and what to try.
@@ -62,6 +64,33 @@ class MemcachedError(FasthitsError):
 
 class PrivilegeError(FasthitsError):
     """The process has no permission to become the given user."""
+
+
+_HEADERS = {"_sqlite3": "libsqlite3-dev", "_ssl": "libssl-dev", "_zstd": "libzstd-dev"}
+"""By modules of Python, Debian's packages without which a build of Python leaves them out."""
+
+
+def is_of_python(error: ImportError) -> bool:
+    """Tell whether the module that cannot be imported is one of Python itself, which no pip can install."""
+    return error.name in sys.stdlib_module_names
+
+
+def import_failure(error: ImportError) -> FasthitsError:
+    """Return the error to show to a user whose command cannot import a module.
+
+    >>> import_failure(ModuleNotFoundError(name="_ssl")).hint
+    'install libssl-dev and build this Python again, or use another'
+    >>> import_failure(ModuleNotFoundError(name="zipfile")).hint
+    'install the whole of Python, not its minimal package'
+    >>> import_failure(ModuleNotFoundError(name="fasthits.live")).hint
+    'reinstall fasthits'
+    """
+    if not is_of_python(error):
+        return FasthitsError("cannot import a part of fasthits", error, "reinstall fasthits")
+    package = _HEADERS.get(error.name or "")
+    build = f"install {package} and build this Python again, or use another"
+    hint = build if package else "install the whole of Python, not its minimal package"
+    return FasthitsError("cannot import a part of Python", error, hint)
 
 
 FOLDER_IS_GONE = "the current folder no longer exists (cd to another)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fasthits import __version__
 from fasthits.display import discard_output, printable
-from fasthits.errors import FOLDER_IS_GONE, FasthitsError, is_folder_gone
+from fasthits.errors import FOLDER_IS_GONE, FasthitsError, import_failure, is_folder_gone
 from fasthits.signals import Ended
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ def errors_told() -> "Iterator[None]":
         raise SystemExit(130) from error
     except MemoryError as error:
         say("out of memory")
+        raise SystemExit(1) from error
+    except ImportError as error:
+        say(str(import_failure(error)))
         raise SystemExit(1) from error
     except OSError as error:  # usually of stdout: errors of other files are FasthitsErrors
         if is_folder_gone(error):

@@ -11,7 +11,7 @@ from fasthits.cli.declare import Option
 from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.daily.urls import is_loopback, is_postgres, shown
-from fasthits.errors import FasthitsError, UsageError
+from fasthits.errors import FasthitsError, UsageError, is_of_python
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 MAX_TOKEN = 8192
@@ -83,6 +83,8 @@ def serve(
         from fasthits.web.server import listen
         from fasthits.web.server import serve as run
     except ModuleNotFoundError as error:
+        if is_of_python(error):
+            raise
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
 
     if database.lower().endswith(".csv"):

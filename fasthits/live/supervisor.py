@@ -38,7 +38,7 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from fasthits.display import counted, printable
-from fasthits.errors import FOLDER_IS_GONE, FasthitsError, is_folder_gone
+from fasthits.errors import FOLDER_IS_GONE, FasthitsError, import_failure, is_folder_gone
 
 RETRY_SECONDS = 5.0
 PROOF_SECONDS = 1.0
@@ -115,8 +115,7 @@ def describe(error: BaseException) -> Failure:
     if isinstance(error, MemoryError):
         return Failure("out of memory", "memory", 1)
     if isinstance(error, ImportError):
-        text = f"cannot import a part of fasthits: {error} (reinstall fasthits)"
-        return Failure(text, str(error), 1)
+        return Failure(str(import_failure(error)), str(error), 1)
     if is_folder_gone(error):
         return Failure(FOLDER_IS_GONE, FOLDER_IS_GONE, 1)
     traceback = error.__traceback__

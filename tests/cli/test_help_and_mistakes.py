@@ -258,6 +258,21 @@ def test_a_part_that_is_missing_is_told(part: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", said)
 
 
+def test_a_part_of_python_that_is_missing_is_told(tmp_path: Path) -> None:
+    """As where Python was built without the headers of a library: no package of pip's mends that."""
+    installation = Installation.make(tmp_path / "venv")
+    installation.libraries.joinpath("missing.pth").write_text("import sys; sys.modules['_sqlite3'] = None\n")
+    log, kept = write(tmp_path / "access.log", hit("/a")), str(tmp_path / "hits.db")
+    why = "cannot import a part of Python: import of _sqlite3 halted; None in sys.modules"
+    said = f"fasthits: {why} (install libsqlite3-dev and build this Python again, or use another)\n"
+    for command in (
+        ("rollup", "2026-03-12", "--partial", "--logs", str(log), "--to", kept),
+        ("serve", "--database", kept),
+    ):
+        done = installation.run(*command)
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", said)
+
+
 def test_a_full_output_is_no_error_of_the_database(tmp_path: Path) -> None:
     log, kept = write(tmp_path / "access.log", hit("/")), tmp_path / "hits.db"
     count = f"rollup 2026-03-12 --partial --quiet --logs {log} --to {kept}"

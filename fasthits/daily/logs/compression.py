@@ -178,7 +178,8 @@ class _Unpacking(io.RawIOBase):
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:  # an error of the file, not of its content
                 raise
-            if isinstance(error, NotImplementedError) or "memory" in str(error).lower():
+            # A Python may be built without the library. For a packing in a zip archive that is a RuntimeError.
+            if isinstance(error, ImportError | RuntimeError) or "memory" in str(error).lower():
                 raise self._refused(f"cannot be unpacked by fasthits: {error}") from error
             raise DamagedError(str(error)) from error
         buffer[: len(piece)] = piece
@@ -288,9 +289,10 @@ class _Zipped(_Unpacking):
             raise self._refused(f"is a zip archive of {len(members):,} files")
         if members[0].flag_bits & ENCRYPTED:
             raise self._refused("is a zip archive with a password")
-        if members[0].compress_type == ZIP_LZMA and self._dictionary_bytes(members[0].header_offset) > XZ_BYTES:
+        if members[0].compress_type == ZIP_LZMA:
             self._packing = self._packing._replace(command="7z x {} -oFOLDER")  # unzip has no LZMA
-            raise self._refused(f"needs more than {XZ_BYTES >> 20} MiB of memory")
+            if self._dictionary_bytes(members[0].header_offset) > XZ_BYTES:
+                raise self._refused(f"needs more than {XZ_BYTES >> 20} MiB of memory")
         return archive.open(members[0])
 
     def _dictionary_bytes(self, offset: int) -> int:

@@ -4,6 +4,8 @@ import gzip
 import lzma
 import os
 import random
+import re
+import sys
 import tarfile
 import tracemalloc
 import zipfile
@@ -50,6 +52,31 @@ def test_the_error_about_a_zip_archive_with_a_password_says_how_to_unpack_it(tmp
     file.write_bytes(data)
     with pytest.raises(LogFileError, match="zip archive with a password"):
         decompressed(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "command"),
+    [
+        ("a.log.zst", zstd.__name__, "zstd -dc --long=31 {}"),
+        ("a.log.bz2", "bz2", "bzip2 -dc {}"),
+        ("a.log.xz", "lzma", "xz -dc {}"),
+        ("a.zip", "lzma", "7z x {} "),
+    ],
+)
+def test_a_log_is_not_damaged_where_python_has_no_library_for_it(
+    name: str, module: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where Python was built without the library's headers."""
+    file = tmp_path / name
+    if file.suffix == ".zip":
+        zipped(file, ("access.log", b"line\n"), method=zipfile.ZIP_LZMA)
+        monkeypatch.setattr(zipfile, module, None)
+    else:
+        file.write_bytes(PACKERS[file.suffix](b"line\n"))
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(LogFileError, match=re.escape(f"(unpack it: {command.format(file)}")) as raised:
+        decompressed(file)
+    assert not isinstance(raised.value, DamagedLogError)
 
 
 def test_the_error_about_a_zip_archive_that_needs_too_much_memory_says_how_to_unpack_it(tmp_path: Path) -> None:
