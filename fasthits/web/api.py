@@ -35,6 +35,7 @@ from fasthits.daily.past.history import History
 from fasthits.daily.past.report import STYLE, Report
 from fasthits.display import as_sent
 from fasthits.errors import FasthitsError
+from fasthits.live.causes import NO_LOGGER
 from fasthits.live.processes import count_loggers
 from fasthits.web.archive import Archive, Find
 from fasthits.web.badge import badge
@@ -54,7 +55,7 @@ _WHY_UNKNOWN = {
     True: "no counter of today has this hash",
     False: "each host is counted separately: put the host before the path, as in path=//www.example.org/about.html",
 }
-"""Why the views of a path today are unknown; True for a hash."""
+"""Why the views of a path today are unknown although loggers count; True for a hash."""
 
 Handler = Callable[[Request, Query], Awaitable[Response]]
 Answer = TypeVar("Answer")
@@ -99,7 +100,9 @@ class Api:
         assert query.path is not None
         sample = await self._now.sample()
         views = await self._now.views_of(query.path)
-        reason = _WHY_UNKNOWN[query.path.startswith("#")] if views is None else None
+        reason = None
+        if views is None:
+            reason = NO_LOGGER if NO_LOGGER in sample.warnings else _WHY_UNKNOWN[query.path.startswith("#")]
         if views == 0 and not query.path.isascii():
             reason = _why_no_views(query.path)
         answer = {"path": query.path, "day": str(sample.day), "time_zone": sample.at.tzname()}

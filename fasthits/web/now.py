@@ -9,6 +9,7 @@ from typing import Any
 from anyio.to_thread import run_sync
 
 from fasthits.errors import MemcachedError
+from fasthits.live.causes import NO_LOGGER
 from fasthits.live.keys import hit_key, path_in_key
 from fasthits.live.quick import QuickReader
 from fasthits.live.sampler import LiveViews, Sample
@@ -66,11 +67,13 @@ class Now:
     async def views_of(self, path: str) -> int | None:
         """Return today's views of a path: from the newest sample, or from its counter if the sample lacks it.
 
-        *path* is written as in the log, or as in a sample. None if it is a hash that the sample lacks: nobody can tell
-        of which path it is. None, too, if it lacks its host, and each host is counted separately. Raises
-        MemcachedError.
+        *path* is written as in the log, or as in a sample. None if no logger has counted a line today, so that nobody
+        can tell a page without readers; if it is a hash that the sample lacks: nobody can tell of which path it is; and
+        if it lacks its host, and each host is counted separately. Raises MemcachedError.
         """
         sample = await self.sample()
+        if NO_LOGGER in sample.warnings:
+            return None
         if path.startswith("#"):
             return self._live.views_of(path)
         keys = [hit_key(sample.day, each, self._prefix) for each in spellings(path.encode())]

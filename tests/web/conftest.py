@@ -9,7 +9,7 @@ import pytest
 from tests.support.commands import fasthits, hit, write
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
-from tests.web.support import DAYS, HOSTILE, LONG
+from tests.web.support import DAYS, HOSTILE, LONG, read_one_line
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,7 @@ def idle(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     """A server for tests that only read: no hit is counted today, and the database does not change."""
     place = tmp_path_factory.mktemp("idle")
     with Memcached(place) as memcached, Served(place, "--memcached", memcached.spec, "--database", str(kept)) as served:
+        read_one_line(memcached)
         yield served
 
 

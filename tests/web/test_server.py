@@ -121,7 +121,7 @@ archive.LOOK_SECONDS = 0.5
     served = start(patch=hang)
     eventually(lambda: "the page has no past days" in served.said)
     assert "(the file system has not answered for 0.5 s)" in served.said
-    assert served.ask("/api/today?path=/").json()["views"] == 0
+    assert served.ask("/api/top").json()["views"] == 0
     assert served.ask("/api/history").status == 503
     assert served.end() == 0
 

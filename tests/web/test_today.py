@@ -11,7 +11,7 @@ from tests.support.logger import Logger, access_line
 from tests.support.processes import eventually
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
-from tests.web.support import DAYS, HOSTILE, LONG, TODAY, count
+from tests.web.support import DAYS, HOSTILE, LONG, TODAY, count, read_one_line
 
 
 def test_today_equals_the_counts_of_the_loggers(served: Served, logger: Logger) -> None:
@@ -22,6 +22,19 @@ def test_today_equals_the_counts_of_the_loggers(served: Served, logger: Logger) 
         assert served.ask(target).json()["path"] == path
     hashed = hit_key(TODAY, LONG.encode()).partition(str(TODAY))[2]
     eventually(lambda: served.ask(f"/api/today?path={quote(hashed)}").json()["views"] == 1)
+
+
+def test_no_page_has_0_views_where_no_logger_counts(served: Served, memcached: Memcached) -> None:
+    """As with another memcached or --prefix than the logger's."""
+    for path in ("/", "%23" + "0" * 64):
+        answer = served.ask(f"/api/today?path={path}").json()
+        assert (answer["views"], answer["reason"]) == (None, "no logger has counted a line today: fasthits doctor")
+    assert b"views: unknown today" in served.ask("/badge.svg?path=/&days=1").body
+    assert b"views: 6+" in served.ask("/badge.svg?path=/").body
+    read_one_line(memcached)
+    eventually(lambda: served.ask("/api/today?path=/").json()["views"] == 0)
+    assert b"views: 0 today" in served.ask("/badge.svg?path=/&days=1").body
+    assert b"views: 6<" in served.ask("/badge.svg?path=/").body
 
 
 def test_a_path_without_its_host_is_unknown_where_each_host_is_counted_separately(
@@ -60,8 +73,9 @@ def test_hours_of_today_come_from_the_loggers_and_others_from_the_database(
     assert served.ask(today).status == 503
 
 
-def test_memcached_may_answer_too_late_for_a_page_of_django(start: Callable[..., Served]) -> None:
+def test_memcached_may_answer_too_late_for_a_page_of_django(start: Callable[..., Served], memcached: Memcached) -> None:
     """On a busy machine an answer may take longer than the 0.1 s that such a page waits."""
+    read_one_line(memcached)
     served = start(patch="from fasthits.live import quick; quick.PAGE_SECONDS = 1e-9")
     assert served.ask("/api/today?path=/never").json()["views"] == 0
     assert served.ask(f"/api/hours?day={TODAY}").json()["hours"] is None

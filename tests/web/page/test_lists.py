@@ -13,7 +13,7 @@ from tests.support.logger import Logger
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
 from tests.web.page.support import HOSTILE, IS_IDLE, LONG, names, roll_up
-from tests.web.support import TODAY, count
+from tests.web.support import TODAY, count, read_one_line
 
 
 def test_a_section_is_the_sum_of_its_pages(
@@ -155,6 +155,7 @@ def test_paths_are_shown_decoded_and_in_their_raw_form(
 ) -> None:
     days, paths = [TODAY - ONE_DAY], ["/caf%C3%A9", "/caf%C3%A9/menu", "/?page=2", "/%ff%3Cb%3E"]
     database = roll_up(tmp_path, days, "--keep-query", paths=lambda _: paths)
+    read_one_line(memcached)
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(served.url)
         assert set(names(page, "most-read")) == {"/caf\u00e9", "/caf\u00e9/menu", "/?page=2", "/%ff%3Cb%3E"}
