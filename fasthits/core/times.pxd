@@ -137,11 +137,11 @@ cdef inline int32_t day_of_layout(const char *p, const Layout *layout) noexcept 
 
 
 cdef inline int32_t moment_of_epoch(int64_t seconds, DayMemo *memo) noexcept nogil:
-    """Return the local moment of seconds since 1970; 0 for years after 9999."""
+    """Return the local moment of seconds since 1970; 0 for years after 9999, or after 2038 where time_t has 32 bits."""
     cdef tm local
-    cdef time_t when = seconds
+    cdef time_t when = <time_t>seconds
     if memo.epoch_moment == 0 or seconds // EPOCH_STEP != memo.epoch_step:
-        if localtime_r(&when, &local) == NULL:
+        if <int64_t>when != seconds or localtime_r(&when, &local) == NULL:
             return 0
         memo.epoch_step = seconds // EPOCH_STEP
         memo.epoch_moment = 0

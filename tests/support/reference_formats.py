@@ -127,7 +127,10 @@ def field_day(field: Field, text: bytes) -> date | None:
             return day_of(text)
         case "epoch" | "epoch_ms" | "epoch_us" as unit:
             seconds = int(text.partition(b".")[0]) // {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}[unit]
-            local = time.localtime(seconds)
+            try:
+                local = time.localtime(seconds)
+            except OverflowError:  # a system whose time_t has 32 bits, from 2038 on
+                return None
             return date(*local[:3]) if local.tm_year <= 9999 else None
         case "iso8601":
             return pattern_day("%Y-%m-%d", text[:10])
