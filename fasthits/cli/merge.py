@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import MergedTo
 from fasthits.cli.output import echo, progress_bar, say
-from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.counting.max_memory import MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days
 from fasthits.display import counted, printable, some_of
 from fasthits.signals import ended_by_signals
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def merge(
     files: Annotated[list[Path], Argument(metavar="FILE...", help="Partials: files that rollup --to NAME.hits made.")],
     to: MergedTo = "hits.db",
-    max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    max_memory: Annotated[str | None, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = None,
     quiet: Annotated[
         bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
     ] = False,

@@ -12,7 +12,7 @@ from fasthits.cli.completion import complete_days
 from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import echo, progress_bar, say
-from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.counting.max_memory import MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.urls import is_url
 from fasthits.display import counted, printable
@@ -57,7 +57,7 @@ def rollup(
     threads: Annotated[
         int | None, Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
-    max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    max_memory: Annotated[str | None, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = None,
     server: Annotated[
         str | None,
         Option(

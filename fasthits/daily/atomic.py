@@ -1,9 +1,11 @@
-"""Files that are replaced as a whole or not at all: written beside the old file, then renamed."""
+"""Files that are replaced as a whole or not at all: written beside the old file, then renamed. And the folder for
+large temporary files."""
 
 import fcntl
 import os
 import re
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +23,15 @@ SUMMARY_START = b"{\n"
 """No JSON log begins so: it has a whole object on its first line."""
 MAX_LINKS = 40
 """As many as Linux follows."""
+LARGE_FILES = "/var/tmp"
+"""For temporary files that memory has no room for: /tmp is in memory on Debian 13 and others (file-hierarchy(7))."""
+
+
+def temporary_folder() -> str:
+    """Return the folder for large temporary files: TMPDIR, or LARGE_FILES if this process may write there."""
+    if named := os.environ.get("TMPDIR"):
+        return named
+    return LARGE_FILES if os.access(LARGE_FILES, os.W_OK | os.X_OK) else tempfile.gettempdir()
 
 
 def check_file(path: Path) -> None:

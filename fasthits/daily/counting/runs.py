@@ -21,6 +21,7 @@ from threading import Lock
 from typing import Any, Literal, NamedTuple, overload
 
 from fasthits._parse import LINE_BYTES, HitTable, csv_of_piece, merge_runs, release_memory, rows_of_piece
+from fasthits.daily.atomic import temporary_folder
 from fasthits.daily.layouts import Rows
 from fasthits.errors import FasthitsError
 
@@ -79,12 +80,12 @@ class Run(NamedTuple):
 
 
 class Spool:
-    """A temporary file for runs, in the folder TMPDIR. It has no name: it is gone when nobody refers to it any more."""
+    """A temporary file for runs. It has no name: it is gone when nobody refers to it any more."""
 
     def __init__(self) -> None:
         self._fd: int | None = None
         self._lock = Lock()
-        self.folder = os.environ.get("TMPDIR") or tempfile.gettempdir()
+        self.folder = temporary_folder()
         self.size = 0
         """Bytes that have been written."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
 
-from fasthits.daily.atomic import resolve, sync, unwritable
+from fasthits.daily.atomic import resolve, sync, temporary_folder, unwritable
 from fasthits.daily.layouts import ANOTHER
 from fasthits.errors import LogFileError, TableError, UsageError
 
@@ -171,7 +171,7 @@ class StoredFolder(Folder):
 
     @contextmanager
     def replacing(self) -> Iterator[Callable[[str], Path]]:
-        with TemporaryDirectory(prefix="fasthits-") as folder:
+        with TemporaryDirectory(prefix="fasthits-", dir=temporary_folder()) as folder:
             files: dict[str, Path] = {}
 
             def new(name: str) -> Path:

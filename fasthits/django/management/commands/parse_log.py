@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from fasthits.daily.atomic import check_summary, write_summary
-from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.counting.max_memory import MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
@@ -65,12 +65,7 @@ class Command(HitsCommand):
         )
         parser.add_argument("--summary", metavar="FILE", help="Also write the summary to this file, as JSON.")
         parser.add_argument("--threads", metavar="N", type=int, help="Threads that count. Default: one per processor.")
-        parser.add_argument(
-            "--max-memory",
-            metavar="SIZE",
-            default=MAX_MEMORY,
-            help=f"{MAX_MEMORY_HELP} Default: {MAX_MEMORY}.",
-        )
+        parser.add_argument("--max-memory", metavar="SIZE", help=MAX_MEMORY_HELP)
         parser.add_argument(
             "--replace", action="store_true", help="Replace a day even if more hits are saved than were counted."
         )
@@ -87,7 +82,7 @@ class Command(HitsCommand):
         partial: bool,
         summary: str | Path | None,
         threads: int | None,
-        max_memory: str,
+        max_memory: str | None,
         replace: bool,
         config: str | Path | None,
         verbosity: int,
