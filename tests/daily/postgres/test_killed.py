@@ -21,6 +21,12 @@ from tests.support.commands import hit, write
 from tests.support.processes import PROJECT, end_process, eventually
 from tests.support.targets import replace
 
+NEWEST_SESSION = """
+SELECT pid FROM pg_stat_activity WHERE application_name = 'fasthits' AND datname = current_database()
+ORDER BY backend_start DESC LIMIT 1
+"""
+"""A closed session before it may not have ended yet."""
+
 KILLED = """
 import os, signal, sys
 from datetime import date
@@ -88,8 +94,7 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_rows(url: str, p
 
         def sorted_rows(self, as_text: bool) -> Iterator[tuple[str, str, int]]:
             yield str(MARCH[0]), "/new", 1
-            found = "SELECT pg_terminate_backend(pid, 9999) FROM pg_stat_activity WHERE application_name = 'fasthits'"
-            assert psql.execute(found).fetchall() == [(True,)]
+            assert psql.execute(f"SELECT pg_terminate_backend(({NEWEST_SESSION}), 9999)").fetchall() == [(True,)]
             yield from ((str(MARCH[0]), f"/{number:090}", 1) for number in range(100_000))
 
     with pytest.raises(TableError, match=r"cannot write to database: postgresql://fasthits@/stats") as raised:
@@ -108,9 +113,9 @@ def test_a_server_that_stops_is_not_waited_for_for_ever(
 
     def stopping(act: Callable[..., Any]) -> Callable[..., Any]:
         def stop_and_act(*arguments: object) -> object:
-            for (pid,) in psql.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'fasthits'"):
-                os.kill(pid, signal.SIGSTOP)
-                stopped.append(pid)
+            ((pid,),) = psql.execute(NEWEST_SESSION)
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
             monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.3)
             return act(*arguments)
 
@@ -127,8 +132,8 @@ def test_a_server_that_stops_is_not_waited_for_for_ever(
         with pytest.raises(TableError, match=said) as raised:
             replace(url, {MARCH[0]: {b"/new": 2}})
     finally:
-        (pid,) = stopped
-        os.kill(pid, signal.SIGCONT)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
     assert "\n" not in str(raised.value)
     (row,) = rows_of(psql)
     assert row in (
