@@ -8,9 +8,10 @@ do not know it. So once a path has been seen, this reads it by name all day.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from itertools import islice
 from urllib.parse import quote, unquote
 
 from fasthits.errors import MemcachedError
@@ -82,10 +83,11 @@ class CounterReader:
 
     def figures(self, day: date) -> dict[str, int]:
         """Return the figures of *day* that loggers have published to this server, by name. Raises MemcachedError."""
-        keys = {f"{self._prefix}{day}{figure_path(name).decode('ascii')}": name for name in FIGURES}
-        names = {key: name for key, name in keys.items() if self._server_of(key) == self.server}
+        head = f"{self._prefix}{day}"
+        paths = {figure_path(name).decode("ascii"): name for name in FIGURES}
+        here = [path for path in paths if self._server_of(head + path) == self.server]
         with self._errors():
-            return {names[key]: number for key, number in self._numbers(list(names))}
+            return {paths[path]: number for path, number in self._numbers(head, here)}
 
     def close(self) -> None:
         """Close the connection, if there is one; it is made again when needed."""
@@ -132,13 +134,15 @@ class CounterReader:
             yield from self._listed_keys(b"all")
 
     def _values(self) -> dict[str, int]:
-        head = f"{self._prefix}{self._day}"
-        return {key[len(head) :]: number for key, number in self._numbers([head + path for path in self._paths])}
+        return dict(self._numbers(f"{self._prefix}{self._day}", self._paths))
 
-    def _numbers(self, keys: Sequence[str]) -> Iterator[tuple[str, int]]:
-        """Yield each of *keys* that has a counter, with its value."""
-        for start in range(0, len(keys), BATCH_ROWS):
-            batch = {key.encode("ascii"): key for key in keys[start : start + BATCH_ROWS]}
+    def _numbers(self, head: str, paths: Iterable[str]) -> Iterator[tuple[str, int]]:
+        """Yield each of *paths* whose key, which begins with *head*, has a counter, with its value.
+
+        There may be millions, so they are not copied: each is the string that is in *paths*.
+        """
+        rest = iter(paths)
+        while batch := {(head + path).encode("ascii"): path for path in islice(rest, BATCH_ROWS)}:
             for lines in self._ask(b"get %b\r\n" % b" ".join(batch)):
                 for key, value in _VALUE.findall(lines):
                     views = views_in(value)

@@ -111,13 +111,10 @@ class LiveViews:
     ) -> Listed:
         """Return the paths of the last sample that hold *text* in any case, most views first, from *offset* on."""
         wanted, recent = text.lower(), self._recent
-        found = [
-            LivePath(path, views, recent[path])
-            for path, views in self._views.items()
-            if not wanted or wanted in path.lower()
-        ]
+        views = {path: self._views[path] for path in self._views if wanted in path.lower()} if wanted else self._views
+        found = (LivePath(path, count, recent[path]) for path, count in views.items())
         order = _by_views if by == "views" else _by_last_minute
-        return Listed(len(found), heapq.nsmallest(offset + limit, found, key=order)[offset:])
+        return Listed(len(views), heapq.nsmallest(offset + limit, found, key=order)[offset:])
 
     def sample(self, limit: int, patience: float | None = None) -> Sample:
         """Ask the servers and return a sample with the *limit* most read paths.
@@ -133,7 +130,9 @@ class LiveViews:
             self._begin_window(now)
         else:
             self._slide_window(now, rises.values())
-        views = {path: count for answer in answers.values() for path, count in answer.items()}
+        views, *others = answers.values()
+        if others:
+            views = {path: count for answer in answers.values() for path, count in answer.items()}
         if at.date() != self._day:
             self._static.clear()
         self._failing = failing
