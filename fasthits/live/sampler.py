@@ -111,7 +111,9 @@ class LiveViews:
     ) -> Listed:
         """Return the paths of the last sample that hold *text* in any case, most views first, from *offset* on."""
         wanted, recent = text.lower(), self._recent
-        views = {path: self._views[path] for path in self._views if wanted in path.lower()} if wanted else self._views
+        views = self._views  # another thread may take the next sample meanwhile
+        if wanted:
+            views = {path: count for path, count in views.items() if wanted in path.lower()}
         found = (LivePath(path, count, recent[path]) for path, count in views.items())
         order = _by_views if by == "views" else _by_last_minute
         return Listed(len(views), heapq.nsmallest(offset + limit, found, key=order)[offset:])
