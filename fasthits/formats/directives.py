@@ -82,7 +82,7 @@ _APACHE: dict[str, Kind] = {
 }
 _APACHE_DIRECTIVE = re.compile(r"%(?P<options>(?:[!<>,\d]|\{(?P<argument>[^}]*)\})*)(?P<name>\^..|.)?", re.DOTALL)
 _HEADERS: dict[str, Kind] = {"referer": "referer", "user-agent": "user_agent"}
-_APACHE_EPOCHS = {"sec": "epoch", "msec": "epoch_ms", "usec": "epoch_us"}
+_APACHE_EPOCHS = {"sec": "epoch", "%s": "epoch", "msec": "epoch_ms", "usec": "epoch_us"}
 _APACHE_FRACTIONS = {"msec_frac": 3, "usec_frac": 6}
 
 _NGINX: dict[str, Kind] = {
@@ -129,8 +129,22 @@ _JAVA = {
 
 def scan_apache(text: str) -> Iterator[Literal | Field]:
     """Yield the literals and fields of a LogFormat string. Raises UsageError for an unknown or unfinished directive."""
+    found: list[Literal | Field] = []
     for piece in _pieces(text, "%", _APACHE_DIRECTIVE):
-        yield from [piece] if isinstance(piece, Literal) else _apache_fields(piece)
+        found += [piece] if isinstance(piece, Literal) else _apache_fields(piece)
+        if len(found) > 2 and _is_fraction(*found[-3:]):  # the seconds are read with it
+            del found[-2:]
+    return iter(found)
+
+
+def _is_fraction(seconds: Literal | Field, point: Literal | Field, fraction: Literal | Field) -> bool:
+    return (
+        isinstance(seconds, Field)
+        and seconds.time_format == "epoch"
+        and point == Literal(b".")
+        and isinstance(fraction, Field)
+        and fraction.directive.endswith("_frac}t")
+    )
 
 
 def _apache_fields(found: re.Match[str]) -> Iterator[Literal | Field]:

@@ -138,10 +138,13 @@ def test_lines_torn_by_many_processes_count_by_their_beginning(memcached: Memcac
         ]
         for writer in range(WRITERS)
     ]
-    data = torn_together(lines)
-    assert sorted(data) == sorted(b"".join(map(b"".join, lines)))
     sent = set(b"".join(map(b"".join, lines)).splitlines())
-    assert sum(line not in sent for line in data.splitlines()) > 100, "the lines were not torn"
+    for _ in range(5):  # on a busy machine, once, no process wrote before another had ended
+        data = torn_together(lines)
+        if are_torn := sum(line not in sent for line in data.splitlines()) > 100:
+            break
+    assert are_torn
+    assert sorted(data) == sorted(b"".join(map(b"".join, lines)))
     running.write(data)
     expect_reference(memcached, running, UP + data)
     assert running.finish() == 0
