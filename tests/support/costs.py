@@ -88,7 +88,7 @@ CASES: Mapping[str, Case] = {
     ),
     "query": Case(
         Rules(keep_query=("page", "lang"), decode=True), "path", "abcdefg&",
-        ("&", "page&", "&page=1", "&page", "&pagepage=", "=", "%26", "&%70age", "?", "lang=&"), 8,
+        ("&", "page&", "&page=1", "&page", "&pagepage=", "=", "%26", "&%70age", "?", "lang=&"), 10,
     ),
     "fold": Case(Rules(fold_slash=True), "path", "/abcdefg", ("/", "/index.html", "a/", "/a//", "/" * 64 + "a"), 30),
     "hosts": Case(Rules(by_host=True, format="vhost_combined"), "path", "/abcdefg", ("http://", "//", ":", "["), 4),

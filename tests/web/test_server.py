@@ -206,7 +206,7 @@ def test_one_line_tells_that_descriptors_ran_out(start: Callable[..., Served]) -
         eventually(lambda: "cannot accept connections: Too many open files (raise the limit: " in served.said)
     resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, before)
     assert served.ask("/api/history").status == 200
-    assert served.said.count("\n") == 2
+    assert served.said.count("cannot accept connections") == 1
 
 
 @pytest.mark.slow

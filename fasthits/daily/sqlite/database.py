@@ -172,8 +172,9 @@ def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
     try:
         _begin_to_read(path, "rw", lock_seconds).close()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-            raise
+        is_left = any(os.path.exists(f"{path}{suffix}") for suffix in ("-journal", "-wal"))
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN) or not is_left:
+            raise  # if nothing is left to undo, SQLite could not open a file, such as for want of descriptors
         failed = "a rollup was killed while it wrote, and only a user who may write to the database can undo that"
         command = f"sudo -u '#{path.stat().st_uid}' fasthits most-read --database {path}"
         raise TableError(failed, path, f"run once: {command}") from error
@@ -297,6 +298,7 @@ def _remedy(file: Path) -> str:
 _HINTS = {
     sqlite3.SQLITE_BUSY: "; another program, such as a rollup, is using it: try again in a few seconds",
     sqlite3.SQLITE_CORRUPT: "; restore a backup, or roll up the days again into another file",
+    sqlite3.SQLITE_CANTOPEN: "; too many files are open (ulimit -n), or this user may not write in its folder",
     sqlite3.SQLITE_FULL: "; free some space, then run it again",
     sqlite3.SQLITE_CONSTRAINT: "; the file has a row twice: remove one of them, or restore a backup",
 }

@@ -130,6 +130,32 @@ def test_a_user_without_write_permission_learns_who_may_write(kept: Path, locked
         assert views_in(kept) == 10
 
 
+FEW_DESCRIPTORS = """
+import os, resource, sys
+from pathlib import Path
+from fasthits.daily.sqlite.database import reading
+from fasthits.errors import TableError
+
+number = len(os.listdir("/proc/self/fd")) - 1
+for more in range(10):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number + more, 1000))
+    try:
+        with reading(Path(sys.argv[1])) as database:
+            print(*database.execute("SELECT views FROM hits").fetchone())
+    except TableError as error:
+        print(error)
+"""
+
+
+def test_a_database_that_cannot_be_opened_for_want_of_descriptors_needs_no_repair(kept: Path) -> None:
+    program = [sys.executable, "-c", FEW_DESCRIPTORS, str(kept)]
+    done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "1"
+    why = "unable to open database file; too many files are open (ulimit -n), or this user may not write in its folder"
+    assert {*lines} == {"1", f"cannot read database: {kept} ({why})"}
+
+
 @AS_ROOT
 @pytest.mark.parametrize("locked", ["folder", "file"])
 def test_a_user_who_may_not_read_learns_what_to_type(kept: Path, locked: str) -> None:
