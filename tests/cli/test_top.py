@@ -43,8 +43,9 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.close(force=True)
-        kill_marked(self.mark)
+        kill_marked(self.mark)  # pexpect would wait for a tenth of a second, and then fail
+        self.process.wait()
+        self.process.close()
 
     def text(self) -> str:
         try:

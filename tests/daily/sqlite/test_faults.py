@@ -152,8 +152,11 @@ def test_a_database_that_cannot_be_opened_for_want_of_descriptors_needs_no_repai
     done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[-1] == "1"
-    why = "unable to open database file; too many files are open (ulimit -n), or this user may not write in its folder"
-    assert {*lines} == {"1", f"cannot read database: {kept} ({why})"}
+    of_sqlite = (
+        "unable to open database file; too many files are open (ulimit -n), or this user may not write in its folder"
+    )
+    expected = {f"cannot read database: {kept} ({why})" for why in (of_sqlite, "Too many open files")}
+    assert {"1"} < {*lines} <= {"1"} | expected
 
 
 @AS_ROOT
