@@ -127,14 +127,14 @@ _JAVA = {
 """The fields of Java's SimpleDateFormat that have a fixed width. %L means milliseconds, %f microseconds."""
 
 
-def scan_apache(text: str) -> Iterator[Literal | Field]:
-    """Yield the literals and fields of a LogFormat string. Raises UsageError for an unknown or unfinished directive."""
+def scan_apache(text: str) -> list[Literal | Field]:
+    """Return the literals and fields of a LogFormat. Raises UsageError for an unknown or unfinished directive."""
     found: list[Literal | Field] = []
     for piece in _pieces(text, "%", _APACHE_DIRECTIVE):
         found += [piece] if isinstance(piece, Literal) else _apache_fields(piece)
         if len(found) > 2 and _is_fraction(*found[-3:]):  # the seconds are read with it
             del found[-2:]
-    return iter(found)
+    return found
 
 
 def _is_fraction(seconds: Literal | Field, point: Literal | Field, fraction: Literal | Field) -> bool:

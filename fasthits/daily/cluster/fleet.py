@@ -16,7 +16,7 @@ from fasthits._parse import HitTable
 from fasthits.daily.cluster import tasks
 from fasthits.daily.cluster.scratch import Scratch
 from fasthits.daily.cluster.tasks import File, Outcome, Work
-from fasthits.daily.counting.max_memory import bytes_of_tables, default_max_memory
+from fasthits.daily.counting.max_memory import bytes_of_tables
 from fasthits.daily.counting.runs import MergedRows, Runs, Spool, Workshop, tables_of
 from fasthits.daily.counting.threads import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
 from fasthits.daily.logs.extents import Extent, look
@@ -250,7 +250,7 @@ class Counting(Reading):
                 views[name].update(by_day)
         runs = tasks.runs_of(self._few_files(), self._fleet.scratch, range(GROUPS))
         tables = {name: Runs([runs.get(name, [])], by_day) for name, by_day in views.items()}
-        workshop = Workshop(Spool(), bytes_of_tables(self._max_bytes or default_max_memory()), threads or 1)
+        workshop = Workshop(Spool(), bytes_of_tables(self._max_bytes), threads or 1)
         return MergedRows(tables, workshop, figures)
 
     def _few_files(self) -> list[File]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from fasthits import __version__
 from fasthits.daily.cluster.scratch import Scratch, read_range
-from fasthits.daily.counting.max_memory import bytes_of_tables, default_max_memory
+from fasthits.daily.counting.max_memory import bytes_of_tables
 from fasthits.daily.counting.overflow import BoundedRows
 from fasthits.daily.counting.runs import DamagedPieceError, Run, Spool, Workshop, merged, pack, tables_of, unpack
 from fasthits.daily.counting.threads import Reading, SegmentCount
@@ -150,7 +150,7 @@ def count(
 
 def merge(files: Sequence[File], scratch: Scratch, groups: range, max_bytes: int | None) -> File:
     """Add up the rows of some *groups* of all *files*, and write them into a new file. Raises FasthitsError."""
-    workshop = Workshop(Spool(), bytes_of_tables(max_bytes or default_max_memory()))
+    workshop = Workshop(Spool(), bytes_of_tables(max_bytes))
     runs = {group: runs_of(files, scratch, [group]) for group in groups}
     names = dict.fromkeys(name for each in files for name in each.places)
     return _write(scratch, {name: _merged(runs, name, workshop) for name in names})

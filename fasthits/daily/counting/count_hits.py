@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from fasthits._parse import EXAMPLES, HitTable, LineRules, rows_of_piece
 from fasthits.daily.counting.count_days import count_days
-from fasthits.daily.counting.max_memory import LEAST_MEMORY, bytes_of_tables, default_max_memory, parse_max_memory
+from fasthits.daily.counting.max_memory import LEAST_MEMORY, bytes_of_tables, parse_max_memory
 from fasthits.daily.counting.overflow import BoundedRows
 from fasthits.daily.counting.threads import Example, table_of_days
 from fasthits.daily.days import days_of
@@ -269,7 +269,7 @@ def _kept(parts: Sequence[Rows], max_bytes: int | None) -> Rows:
         if table.bots is not None:
             table.bots.escape()
         return table
-    spill = Spill(Workshop(Spool(), bytes_of_tables(max_bytes or default_max_memory())))
+    spill = Spill(Workshop(Spool(), bytes_of_tables(max_bytes)))
     for each in parts:
         spill.add(each)
     return spill.rows(HitTable())

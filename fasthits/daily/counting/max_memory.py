@@ -65,6 +65,8 @@ def _limits(group: Path) -> list[int]:
     return found
 
 
-def bytes_of_tables(max_memory: int) -> int:
-    """Return how many bytes the hit tables may take in a command that may take *max_memory*."""
+def bytes_of_tables(max_memory: int | None) -> int:
+    """Return how many bytes the hit tables may take in a command that may take *max_memory*; None is the default."""
+    if max_memory is None:
+        max_memory = default_max_memory()
     return max(max_memory // 4, max_memory - OTHER_BYTES)

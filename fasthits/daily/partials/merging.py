@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fasthits._parse import HitTable
-from fasthits.daily.counting.max_memory import bytes_of_tables, default_max_memory
+from fasthits.daily.counting.max_memory import bytes_of_tables
 from fasthits.daily.counting.runs import BOTS, HITS, MergedRows, Runs, Spool, Workshop, tables_of
 from fasthits.daily.days import name_days
 from fasthits.daily.layouts import NOT_FOUND, Layout, hits_layout, not_found_layout, referrers_layout, searches_layout
@@ -171,7 +171,7 @@ def merge(
     days = [day for day in servers.days if as_part or not (day in missing or day in parts)]
     size = sum(found.size for found in servers.partials)
     advance = progress(size) if progress else lambda size: None
-    rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes or default_max_memory())), advance)
+    rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
     try:
         replaced = target.replace(days, rows, with_fewer)
     except UnicodeDecodeError as error:  # a rollup escapes what is not UTF-8

@@ -173,17 +173,7 @@ def test_warnings_of_loggers_are_reported_with_what_to_do(folder: Path, memcache
 def test_loggers_that_the_system_hides_are_not_said_to_be_none(place: Path) -> None:
     """ProtectProc= of systemd, or hidepid, hides processes of other users."""
     may_read = "+dac_read_search"  # also a Python in a private folder, but not others' processes
-    user = [
-        "--reuid",
-        "nobody",
-        "--regid",
-        "nogroup",
-        "--clear-groups",
-        "--inh-caps",
-        may_read,
-        "--ambient-caps",
-        may_read,
-    ]
+    user = f"--reuid nobody --regid nogroup --clear-groups --inh-caps {may_read} --ambient-caps {may_read}".split()
     script = 'mount -t proc -o hidepid=2 proc /proc && "$@"; true'
     command = ["sh", "-c", script, "sh", "setpriv", *user, sys.executable, "-m", "fasthits", "doctor"]
     done = subprocess.run(
